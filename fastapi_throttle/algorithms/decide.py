@@ -1,0 +1,97 @@
+"""Several quotas decided together: all of them are charged, or none."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from fastapi_throttle.model import Quota, Verdict
+
+
+class Algorithm(Protocol):
+    """What a module in this package provides. A state of None means: nothing is used.
+
+    All functions but *refresh* expect a state that was refreshed at the same *now*.
+    """
+
+    CODE: str
+    """Names the algorithm in the script's arguments and in storage keys."""
+
+    def parameters(self, quota: Quota, /) -> tuple[int, int]:
+        """Return the two integers the script counts this quota with."""
+
+    def refresh(self, state: Any, quota: Quota, now: int, /) -> tuple[Any, bool]:
+        """Forget what is over, and take what lies in the future as having happened now.
+
+        The future appears when the clock stepped back. Without this a caller would be locked
+        out until the clock is there again.
+
+        Returns:
+            The state, and whether anything was taken out of the future.
+        """
+
+    def wait(self, state: Any, quota: Quota, cost: int, now: int, /) -> int:
+        """Return 0 if *cost* (at least 1) fits, else the exact wait in us, or `NEVER`."""
+
+    def charge(self, state: Any, quota: Quota, cost: int, now: int, /) -> Any:
+        """Return the state with *cost* (at least 1) used at *now*."""
+
+    def remaining(self, state: Any, quota: Quota, now: int, /) -> int:
+        """Return the units left, at least 0."""
+
+    def reset(self, state: Any, quota: Quota, now: int, /) -> int:
+        """Return the microseconds until nothing is used: also how long a state must live."""
+
+
+class Claim(NamedTuple):
+    """One quota's share of a call: its stored state and what is asked of it."""
+
+    algorithm: Algorithm
+    state: Any
+    quota: Quota
+    cost: int
+
+
+def decide(
+    claims: Sequence[Claim], now: int, *, peek: bool = False
+) -> tuple[tuple[Verdict, ...], tuple[Any, ...]]:
+    """Decide *claims* at *now*, all or nothing.
+
+    Args:
+        claims: What is asked of each quota.
+        now: Microseconds since the Unix epoch.
+        peek: Only tell what would be decided.
+
+    Returns:
+        A verdict per claim, and the state to store per claim: the very object that came in where
+        there is nothing to write. A refusal writes only what a clock step moved; a peek and a
+        cost of 0 write nothing.
+    """
+    fresh = [claim.algorithm.refresh(claim.state, claim.quota, now) for claim in claims]
+    states = [state for state, _ in fresh]
+    waits = [
+        claim.algorithm.wait(state, claim.quota, claim.cost, now) if claim.cost else 0
+        for claim, state in zip(claims, states, strict=True)
+    ]
+    admitted = not peek and not any(waits)
+    if admitted:
+        states = [
+            claim.algorithm.charge(state, claim.quota, claim.cost, now) if claim.cost else state
+            for claim, state in zip(claims, states, strict=True)
+        ]
+    verdicts = tuple(
+        _verdict(claim, state, wait, now)
+        for claim, state, wait in zip(claims, states, waits, strict=True)
+    )
+    stored = tuple(
+        state if claim.cost and not peek and (admitted or moved) else claim.state
+        for claim, state, (_, moved) in zip(claims, states, fresh, strict=True)
+    )
+    return verdicts, stored
+
+
+def _verdict(claim: Claim, state: Any, wait: int, now: int) -> Verdict:
+    algorithm, quota = claim.algorithm, claim.quota
+    reset = algorithm.reset(state, quota, now)
+    remaining = algorithm.remaining(state, quota, now)
+    # What is full cannot hold one unit more; everything else can, after a wait.
+    more = algorithm.wait(state, quota, remaining + 1, now) if reset else 0
+    return Verdict(wait, remaining, more, reset)

@@ -1,0 +1,112 @@
+"""Counters in this process: for one worker, for tests, for a laptop without Redis."""
+
+import heapq
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fastapi_throttle.algorithms import ALGORITHMS, Claim, decide
+from fastapi_throttle.errors import ConfigurationError
+from fastapi_throttle.model import SECOND_US, Decision, Hit, decisions_of
+
+# What is over lingers this long while there is room: a clock that jumped ahead may step back.
+LINGER_US = 3_600 * SECOND_US
+
+
+def wall_clock() -> int:
+    """Return the microseconds since the Unix epoch."""
+    return time.time_ns() // 1000
+
+
+class MemoryBackend:
+    """Counts in this process, for as many partitions as it is allowed to keep.
+
+    When all places are taken by partitions that still count, newcomers share one partition per
+    bucket until a place is free: nobody's usage is forgotten to make room, so nobody gets more
+    than the limit through a flood, and memory stays bounded. A newcomer that finds a place later
+    starts there unused.
+
+    Args:
+        max_partitions: How many counters to keep, one per partition and window. At least 1.
+        clock: Returns the microseconds since the Unix epoch.
+
+    Raises:
+        ConfigurationError: *max_partitions* is out of range.
+    """
+
+    def __init__(
+        self, max_partitions: int = 100_000, *, clock: Callable[[], int] = wall_clock
+    ) -> None:
+        if max_partitions < 1:
+            message = f"max_partitions must be at least 1, got {max_partitions}"
+            raise ConfigurationError(message)
+        self._max_partitions = max_partitions
+        self._clock = clock
+        self._states: dict[str, Any] = {}
+        self._over_at: dict[str, int] = {}
+        # (when to look again, key): one entry per key, moved when the key lives on.
+        self._due: list[tuple[int, str]] = []
+
+    @property
+    def partitions(self) -> int:
+        """How many counters are kept now."""
+        return len(self._states)
+
+    async def hit(self, hits: Sequence[Hit]) -> tuple[Decision, ...]:
+        """See `Backend.hit`."""
+        # No await between read and write: atomic on one event loop.
+        return self._decide(hits, peek=False)
+
+    async def peek(self, hits: Sequence[Hit]) -> tuple[Decision, ...]:
+        """See `Backend.peek`."""
+        return self._decide(hits, peek=True)
+
+    async def reset(self, hits: Sequence[Hit]) -> None:
+        """See `Backend.reset`."""
+        for hit in hits:
+            for key in hit.keys:
+                # What says when to look again stays, and is dropped when it is due.
+                self._states.pop(key, None)
+
+    async def aclose(self) -> None:
+        """See `Backend.aclose`: nothing was opened."""
+
+    def _decide(self, hits: Sequence[Hit], *, peek: bool) -> tuple[Decision, ...]:
+        now = self._clock()
+        self._drop_what_is_over(now)
+        places = [self._place(key) for hit in hits for key in hit.keys]
+        quotas = [(hit, quota) for hit in hits for quota in hit.policy.quotas]
+        claims = [
+            Claim(ALGORITHMS[hit.policy.algorithm], self._states.get(place), quota, hit.cost)
+            for place, (hit, quota) in zip(places, quotas, strict=True)
+        ]
+        verdicts, states = decide(claims, now, peek=peek)
+        for place, claim, verdict, state in zip(places, claims, verdicts, states, strict=True):
+            if state is not claim.state:
+                self._store(place, state, now + verdict.reset_us)
+        return decisions_of(hits, verdicts)
+
+    def _place(self, key: str) -> str:
+        """Return where *key* counts: by itself, or with the other newcomers of its bucket."""
+        if key in self._states or len(self._states) < self._max_partitions:
+            return key
+        return "overflow" + key[key.find("}") + 1 :]
+
+    def _store(self, key: str, state: Any, over_at: int) -> None:
+        if key not in self._over_at:
+            heapq.heappush(self._due, (over_at, key))
+        self._states[key] = state
+        self._over_at[key] = over_at
+
+    def _drop_what_is_over(self, now: int) -> None:
+        due, states = self._due, self._states
+        past = now if len(states) >= self._max_partitions else now - LINGER_US
+        while due and due[0][0] <= past:
+            key = due[0][1]
+            over_at = self._over_at.get(key, 0)
+            if over_at > past:
+                heapq.heapreplace(due, (over_at, key))
+            else:
+                heapq.heappop(due)
+                states.pop(key, None)
+                self._over_at.pop(key, None)

@@ -1,0 +1,42 @@
+"""The contract of a backend."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from fastapi_throttle.model import Decision, Hit
+
+
+class Backend(Protocol):
+    """Keeps the counters of all partitions and decides about them.
+
+    Every call is one atomic step for everybody who shares the counters. The decisions are those
+    of `fastapi_throttle.algorithms` for the same history.
+    """
+
+    async def hit(self, hits: Sequence[Hit]) -> tuple[Decision, ...]:
+        """Decide *hits* together: all of them are charged, or none.
+
+        Returns:
+            One decision per hit; their ``allowed`` are equal. Where another hit was the reason
+            for a refusal, ``retry_after`` is 0.0.
+
+        Raises:
+            BackendError: The store could not answer. The hits were charged at most once.
+        """
+
+    async def peek(self, hits: Sequence[Hit]) -> tuple[Decision, ...]:
+        """Tell what `hit` would decide now; consume, create and renew nothing.
+
+        Raises:
+            BackendError: The store could not answer.
+        """
+
+    async def reset(self, hits: Sequence[Hit]) -> None:
+        """Forget what the partitions of *hits* used.
+
+        Raises:
+            BackendError: The store could not answer.
+        """
+
+    async def aclose(self) -> None:
+        """Release what this backend opened itself. It may be used again afterwards."""

@@ -1,0 +1,130 @@
+"""How connections to Redis are set up: for short questions, asked once."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from inspect import signature
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import (
+    AbstractConnection,
+    BlockingConnectionPool,
+    ConnectionPool,
+)
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from fastapi_throttle.errors import ConfigurationError
+
+# What a client's pool adds for itself; a pool made from the rest adds its own.
+_OF_ONE_POOL = (
+    "maint_notifications_config",
+    "maint_notifications_pool_handler",
+    "oss_cluster_maint_notifications_handler",
+    "orig_host_address",
+    "orig_socket_timeout",
+    "orig_socket_connect_timeout",
+    "himport_registry",
+    "event_dispatcher",
+    "retry_on_timeout",
+    "retry_on_error",
+    "driver_info",
+    "lib_name",
+    "lib_version",
+)
+
+PoolFactory = Callable[[], ConnectionPool]
+
+
+def pool_factory(source: "str | Redis", *, budget: float, max_connections: int) -> PoolFactory:
+    """Return what makes a pool for the address of *source*.
+
+    A client serves as an address only: its own pool is shared with the application, retries
+    what may have been executed, and belongs to one event loop.
+
+    Raises:
+        ConfigurationError: *source* is neither a usable URL nor a client of one Redis server.
+    """
+    options = _options(budget, max_connections)
+    if isinstance(source, str):
+        url = source
+        try:
+            BlockingConnectionPool.from_url(url, **options)
+        except ValueError as error:
+            scheme = url.partition("://")[0] if "://" in url else "none"
+            message = (
+                "url must be redis://, rediss:// or unix:// and readable by redis-py, "
+                f"got one with scheme {scheme!r}: {error}"
+            )
+            raise ConfigurationError(message) from None
+        return lambda: BlockingConnectionPool.from_url(url, **options)
+    pool: Any = getattr(source, "connection_pool", None)
+    if type(pool) not in (ConnectionPool, BlockingConnectionPool):
+        message = (
+            "url or client must be a URL or a redis.asyncio.Redis client of one server, "
+            f"got {type(source).__name__}"
+        )
+        raise ConfigurationError(message)
+    address = {
+        name: value for name, value in pool.connection_kwargs.items() if name not in _OF_ONE_POOL
+    }
+    connection_class: type[AbstractConnection] = pool.connection_class
+    return lambda: BlockingConnectionPool(
+        connection_class=connection_class, **{**address, **options}
+    )
+
+
+def _options(budget: float, max_connections: int) -> dict[str, Any]:
+    """Return the settings that differ from redis-py's defaults, and why they do."""
+    return {
+        "protocol": 2,  # with RESP3 a pool hands out connections without looking for stale data
+        "retry": Retry(NoBackoff(), 0),  # a retry could charge twice
+        "decode_responses": False,
+        "socket_timeout": budget,
+        "socket_connect_timeout": budget,
+        "health_check_interval": 0,
+        "timeout": budget,  # of waiting for a free connection
+        "max_connections": max_connections,
+        **_without_introduction(),
+    }
+
+
+def _without_introduction() -> dict[str, None]:
+    """Save the round trip of CLIENT SETINFO, in the words of the installed redis-py."""
+    if "driver_info" in signature(AbstractConnection.__init__).parameters:
+        return {"driver_info": None}
+    return {"lib_name": None, "lib_version": None}
+
+
+class PerLoop:
+    """One client per running event loop and process.
+
+    Connections belong to the loop that opened them, and after a fork two processes would read
+    each other's replies.
+    """
+
+    def __init__(self, make_pool: PoolFactory) -> None:
+        self._make_pool = make_pool
+        self._clients: dict[asyncio.AbstractEventLoop, Redis] = {}
+        self._pid = os.getpid()
+
+    def client(self) -> Redis:
+        """Return the client of the running loop."""
+        if self._pid != os.getpid():
+            self._clients, self._pid = {}, os.getpid()
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            # A closed loop never comes back; its sockets went with it.
+            self._clients = {
+                known: its for known, its in self._clients.items() if not known.is_closed()
+            }
+            client = self._clients[loop] = Redis(connection_pool=self._make_pool())
+        return client
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None and self._pid == os.getpid():
+            await client.connection_pool.disconnect(inuse_connections=True)

@@ -1,0 +1,34 @@
+-- Starts the script: one clock, read once, for all it decides, and how state is kept. The
+-- algorithms follow as `algorithm(code)`, which returns the four functions of one of them.
+-- `name` is the key; wait, remaining, more and reset are those of model.Verdict.
+--
+-- check(name, cost, p1, p2)          returns wait, the state as the others take it, and whether a
+--                                    clock step had left it in the future; writes nothing
+-- charge(name, state, cost, p1, p2)  stores the state with `cost` used; returns remaining, more,
+--                                    reset
+-- report(state, p1, p2)              returns remaining, more, reset
+-- repair(name, state, reset, p2)     stores the state as it is, taken out of the future
+--
+-- What cannot be read, for its type or its content, counts as unused; storing replaces it.
+
+local KEYS, ARGV, tonumber = KEYS, ARGV, tonumber
+local NEVER = -1
+local now = tonumber(ARGV[1])
+if not now then
+  local time = redis.call("TIME")
+  now = time[1] * 1000000 + time[2]
+end
+
+local function load(name)
+  local text = redis.pcall("GET", name)
+  return type(text) == "string" and text or nil
+end
+
+-- The TTL only frees memory, a second later than it could: the state says what is over.
+local function store(name, text, reset)
+  redis.call("SET", name, text, "PX", 1001 + (reset - reset % 1000) / 1000)
+end
+
+local function keep(name, reset)
+  redis.call("PEXPIRE", name, 1001 + (reset - reset % 1000) / 1000)
+end

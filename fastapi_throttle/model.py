@@ -1,0 +1,259 @@
+"""The values every layer speaks: quota, policy, hit, decision.
+
+Edges speak seconds, the inside integer microseconds: a name that ends in ``_us`` says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+AlgorithmName = Literal["sliding-window", "gcra", "fixed-window"]
+
+SECOND_US = 1_000_000
+# Units are kept in four bytes per entry of the sliding window.
+MAX_LIMIT = 2**32 - 1
+# Ages are told apart from clock steps by 48-bit arithmetic; a year leaves ample room.
+MAX_WINDOW_US = 366 * 86_400 * SECOND_US
+# `Verdict.wait_us` of a cost that no amount of waiting makes fit.
+NEVER = -1
+
+_UNITS = ((86_400 * SECOND_US, "d"), (3_600 * SECOND_US, "h"), (60 * SECOND_US, "m"))
+
+
+def format_window(window_us: int) -> str:
+    """Write a window in the largest whole unit of d, h, m, s: ``"1m"``, ``"90s"``, ``"0.5s"``."""
+    for unit_us, unit in _UNITS:
+        if window_us % unit_us == 0:
+            return f"{window_us // unit_us}{unit}"
+    return f"{window_us / SECOND_US:.6f}".rstrip("0").rstrip(".") + "s"
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """At most *limit* quota units per *window* for each partition.
+
+    Attributes:
+        limit: The quota, in quota units. 1 to 4,294,967,295.
+        window_us: The time window, in microseconds. 1 ms to 366 days.
+        burst: Units that may be admitted at one instant; only gcra tells it from *limit*.
+    """
+
+    limit: int
+    window_us: int
+    burst: int
+
+    @property
+    def window(self) -> float:
+        """The time window in seconds."""
+        return self.window_us / SECOND_US
+
+    def __str__(self) -> str:
+        """The rule as it appears in the names of unnamed policies: ``"100-per-1m"``."""
+        return f"{self.limit}-per-{format_window(self.window_us)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A named rule: one quota per window, decided together.
+
+    Source: draft-ietf-httpapi-ratelimit-headers, "Quota Policy".
+
+    Attributes:
+        name: Identifies the rule in fields, metrics and commands. Printable ASCII.
+        quotas: One entry per window, in the order given. Empty: the caller is not limited.
+        algorithm: How the quotas are counted.
+        labels: One name per quota for the response fields; equal to *name* for one window.
+    """
+
+    name: str
+    quotas: tuple[Quota, ...]
+    algorithm: AlgorithmName
+    labels: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, quotas: tuple[Quota, ...], algorithm: AlgorithmName, name: str | None = None
+    ) -> "Policy":
+        """Make a policy, named after its rule when *name* is None."""
+        if len(quotas) == 1:
+            name = name or str(quotas[0])
+            return cls(name, quotas, algorithm, (name,))
+        if name is None:
+            labels = tuple(str(quota) for quota in quotas)
+            return cls("+".join(labels) or "unlimited", quotas, algorithm, labels)
+        labels = tuple(f"{name}-{format_window(quota.window_us)}" for quota in quotas)
+        return cls(name, quotas, algorithm, labels)
+
+    def __str__(self) -> str:
+        """The policy's name."""
+        return self.name
+
+
+class Hit(NamedTuple):
+    """One claim: *cost* quota units of *policy* for the partition that *keys* name.
+
+    Attributes:
+        policy: The rule.
+        keys: One storage key per quota of *policy*, made by the library: printable ASCII, the
+            partition's digest in braces, then what names the bucket. Distinct within one call.
+        cost: Quota units claimed. 0 is admitted and writes nothing.
+    """
+
+    policy: Policy
+    keys: tuple[str, ...]
+    cost: int
+
+
+class Verdict(NamedTuple):
+    """What one quota says about one claim, in the backends' integers.
+
+    Attributes:
+        wait_us: 0 when the quota admits the cost, else the microseconds until it would;
+            `NEVER` when the cost exceeds what the quota can ever hold.
+        remaining: Units left now, after the claim was charged if it was.
+        more_us: Microseconds until at least one more unit is left; 0 when full.
+        reset_us: Microseconds until the quota is full; 0 when it is.
+    """
+
+    wait_us: int
+    remaining: int
+    more_us: int
+    reset_us: int
+
+
+class QuotaState(NamedTuple):
+    """One window of a decision. All times in seconds.
+
+    Attributes:
+        limit: The quota, in quota units.
+        window: The window.
+        remaining: Units left.
+        retry_after: 0.0 when this window admitted the cost, else the wait until it would;
+            None when the cost can never fit.
+        reset_after: Until the quota is full.
+        more_after: Until at least one more unit is left; 0.0 when full.
+    """
+
+    limit: int
+    window: float
+    remaining: int
+    retry_after: float | None
+    reset_after: float
+    more_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The outcome of one claim. All times in seconds.
+
+    *limit*, *window*, *remaining* and *reset_after* speak of the window that binds: the one
+    that refused longest, else the one with the least remaining.
+
+    Attributes:
+        allowed: Whether the cost was (for `peek`: would be) admitted.
+        policy: The rule that was applied.
+        limit: The binding quota, in quota units.
+        window: The binding window.
+        remaining: Units left of the binding quota.
+        retry_after: 0.0 when allowed; else the wait after which a caller that comes back alone
+            is admitted; None when the cost can never fit.
+        reset_after: Until the binding quota is full.
+        quotas: One entry per window. Empty when the store did not decide or nothing is limited.
+        mode: How the decision is used; always ``"enforce"`` so far.
+        degraded: True when the store could not answer and did not decide.
+    """
+
+    allowed: bool
+    policy: Policy
+    limit: int
+    window: float
+    remaining: int
+    retry_after: float | None
+    reset_after: float
+    quotas: tuple[QuotaState, ...]
+    mode: Literal["enforce"] = "enforce"
+    degraded: bool = False
+
+    @classmethod
+    def of(cls, policy: Policy, verdicts: tuple[Verdict, ...], *, allowed: bool) -> "Decision":
+        """Turn a backend's integers into a decision.
+
+        Args:
+            policy: The rule; has at least one quota.
+            verdicts: One per quota of *policy*, in its order.
+            allowed: Whether all claims that stood or fell together were admitted.
+        """
+        quotas = tuple(map(_state, policy.quotas, verdicts))
+        binding = min(range(len(quotas)), key=lambda index: _order(verdicts[index]))
+        state = quotas[binding]
+        return cls(
+            allowed,
+            policy,
+            state.limit,
+            state.window,
+            state.remaining,
+            state.retry_after,
+            state.reset_after,
+            quotas,
+        )
+
+    @classmethod
+    def unlimited(cls, policy: Policy) -> "Decision":
+        """Admit without counting. Limit and remaining are the largest limit there is."""
+        return cls(
+            allowed=True,
+            policy=policy,
+            limit=MAX_LIMIT,
+            window=0.0,
+            remaining=MAX_LIMIT,
+            retry_after=0.0,
+            reset_after=0.0,
+            quotas=(),
+        )
+
+    @classmethod
+    def unavailable(cls, policy: Policy, retry_after: float) -> "Decision":
+        """Refuse because the store could not answer; no claim about what is left."""
+        tightest = min(policy.quotas, key=lambda quota: quota.limit)
+        return cls(
+            allowed=False,
+            policy=policy,
+            limit=tightest.limit,
+            window=tightest.window,
+            remaining=0,
+            retry_after=retry_after,
+            reset_after=0.0,
+            quotas=(),
+            degraded=True,
+        )
+
+
+def decisions_of(hits: Sequence[Hit], verdicts: Sequence[Verdict]) -> tuple[Decision, ...]:
+    """Hand *verdicts*, one per quota, back to the hits that stood or fell together."""
+    admitted = not any(verdict.wait_us for verdict in verdicts)
+    decisions = []
+    start = 0
+    for hit in hits:
+        end = start + len(hit.keys)
+        mine = tuple(verdicts[start:end])
+        decisions.append(Decision.of(hit.policy, mine, allowed=admitted))
+        start = end
+    return tuple(decisions)
+
+
+def _state(quota: Quota, verdict: Verdict) -> QuotaState:
+    wait_us = verdict.wait_us
+    return QuotaState(
+        quota.limit,
+        quota.window,
+        verdict.remaining,
+        None if wait_us == NEVER else wait_us / SECOND_US,
+        verdict.reset_us / SECOND_US,
+        verdict.more_us / SECOND_US,
+    )
+
+
+def _order(verdict: Verdict) -> tuple[int, int, int]:
+    """Sort the binding quota first: never, then the longest wait, then the least remaining."""
+    never_first = 0 if verdict.wait_us == NEVER else 1
+    return never_first, -verdict.wait_us, verdict.remaining
