@@ -1,0 +1,156 @@
+"""What a limit counts for: the part of a storage key that does not depend on the caller.
+
+Every worker must derive the same names, so they come from what the application's code says:
+names, routes in declaration order, rules as written. Never from an object's address.
+"""
+
+from collections import defaultdict
+from typing import Any, Protocol, TypeGuard
+
+from starlette.types import Scope
+
+from fastapi_throttle.errors import ConfigurationError, ThrottleError
+from fastapi_throttle.model import Policy
+from fastapi_throttle.web import Route, RouteTable
+
+Bucket = tuple[str, ...]
+
+
+class Limit(Protocol):
+    """What buckets need to know of a `RateLimit`."""
+
+    @property
+    def name(self) -> str | None:
+        """What the policy is called, if anything."""
+
+    @property
+    def scope(self) -> str:
+        """What shares a bucket."""
+
+    @property
+    def rule(self) -> str:
+        """The rule as written."""
+
+    def policy_outside_requests(self) -> Policy:
+        """Return the policy, for code that has no request."""
+
+
+class Buckets:
+    """Names the buckets of all limits of an app.
+
+    Args:
+        app: The outermost app that the limits are used in; None outside of any app.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._table: RouteTable | None = None
+        self._unnamed: dict[object, Bucket] = {}
+        self._named: dict[str, Limit] = {}
+
+    @property
+    def has_app(self) -> bool:
+        """Whether there are routes to name limits after."""
+        return self._app is not None
+
+    def of(self, limit: Limit, scope: Scope | None, root_path: str = "") -> Bucket:
+        """Return the bucket of *limit* for a request.
+
+        Args:
+            limit: The limit.
+            scope: The request's scope; None outside of any request.
+            root_path: The part of the path in front of the app.
+
+        Raises:
+            ThrottleError: Outside of a request only named, shared limits have a bucket.
+            ConfigurationError: Another limit has this name and another rule.
+        """
+        bucket = self._of_name(limit) if limit.name else self._of_place(limit)
+        if limit.scope == "shared":
+            if bucket is None and scope is None:
+                message = "a limit that is used outside of any request needs a name"
+                raise ThrottleError(message)
+            return bucket or ("rule", limit.rule)
+        if scope is None:
+            message = "a limit with scope='route' has no bucket outside of a request"
+            raise ThrottleError(message)
+        return (*(bucket or ("rule", limit.rule)), "route", self._route(scope, root_path))
+
+    def named(self, name: str) -> Limit:
+        """Return the limit of this name that the app uses.
+
+        Raises:
+            ThrottleError: The app uses none.
+        """
+        if name not in self._named:
+            self.check()
+        if name not in self._named:
+            message = f"no limit is named {name!r}; known are {sorted(self._named)}"
+            raise ThrottleError(message)
+        return self._named[name]
+
+    def check(self) -> None:
+        """Look at all limits of the app.
+
+        Raises:
+            ConfigurationError: One name stands for two rules.
+        """
+        self._read_routes()
+        for route in self._table.routes if self._table else ():
+            for call in route.calls:
+                if _is_limit(call) and call.name:
+                    self._of_name(call)
+
+    def _of_name(self, limit: Limit) -> Bucket:
+        known = self._named.setdefault(limit.name or "", limit)
+        if known is not limit and known.rule != limit.rule:
+            message = (
+                f"the name {limit.name!r} must stand for one rule, "
+                f"got {known.rule.strip()!r} and {limit.rule.strip()!r}"
+            )
+            raise ConfigurationError(message)
+        return ("name", limit.name or "")
+
+    def _of_place(self, limit: Limit) -> Bucket | None:
+        """Return the bucket of an unnamed limit: after the first route that reaches it."""
+        if limit not in self._unnamed:
+            self._read_routes()
+        return self._unnamed.get(limit)
+
+    def _route(self, scope: Scope, root_path: str) -> str:
+        route = self._table.find(scope, root_path) if self._table else None
+        if route is None:
+            self._read_routes()
+            route = self._table.find(scope, root_path) if self._table else None
+        if route is None:
+            # Not in the app's table: a route of something that is no Starlette app.
+            return str(getattr(scope.get("route"), "path", ""))
+        return str(route)
+
+    def _read_routes(self) -> None:
+        """Walk the app: at first use, and again when a limit or route was added since."""
+        if self._app is None:
+            return
+        self._table = RouteTable(self._app)
+        taken: dict[Bucket, int] = defaultdict(int)
+        seen: set[object] = set()
+        for route in self._table.routes:
+            for call in route.calls:
+                if _is_limit(call) and not call.name and call not in seen:
+                    seen.add(call)
+                    self._unnamed[call] = _place(route, call, taken)
+        for original, override in getattr(self._app, "dependency_overrides", {}).items():
+            if _is_limit(override) and override not in seen:
+                of = self._unnamed.get(original) or (getattr(original, "__qualname__", "limit"),)
+                self._unnamed[override] = ("override", *of, override.rule)
+
+
+def _place(route: Route, limit: Limit, taken: dict[Bucket, int]) -> Bucket:
+    bucket = ("route", str(route), limit.rule)
+    taken[bucket] += 1
+    # The ordinal tells equal rules of one route apart.
+    return (*bucket, str(taken[bucket]))
+
+
+def _is_limit(call: object) -> TypeGuard[Limit]:
+    return getattr(call, "is_rate_limit", False) is True

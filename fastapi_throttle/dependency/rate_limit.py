@@ -1,0 +1,255 @@
+"""The dependency: ``Depends(RateLimit(100, "1m"))``."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from fastapi import params
+from starlette.requests import HTTPConnection
+
+from fastapi_throttle.dependency.buckets import Bucket
+from fastapi_throttle.dependency.rules import Rules, Tiers
+from fastapi_throttle.dependency.runtime import Runtime, ledger_for
+from fastapi_throttle.errors import ConfigurationError, ThrottleError
+from fastapi_throttle.identity import (
+    Identity,
+    identity_of,
+    is_connection_only,
+    parse_identity,
+)
+from fastapi_throttle.identity.identity import name_of
+from fastapi_throttle.identity.injection import CONNECTION, as_dependency, signature
+from fastapi_throttle.model import AlgorithmName, Decision, Policy
+from fastapi_throttle.notation import Window, check_name
+from fastapi_throttle.web import RequestLedger, refusal_of
+
+Dependency = Callable[..., Any] | params.Depends
+
+
+class _Parentheses:
+    """Fails when FastAPI reads the signature of the class itself: ``Depends(RateLimit)``."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        message = (
+            "Depends(RateLimit) limits nothing: a limit needs its numbers, with parentheses, as in "
+            'Depends(RateLimit(100, "1m"))'
+        )
+        raise ConfigurationError(message)
+
+
+class RateLimit:
+    """Limit requests: put ``Depends(RateLimit(100, "1m"))`` on a route, a router or an app.
+
+    One object is one bucket per caller wherever it is used. Its value as a dependency is the
+    `Decision`; a request counts once however often it reaches the object.
+
+    Args:
+        limit: Quota units per window; or text that brings its own windows, ``"100/minute"``,
+            ``"10/second; 1000/hour"`` (all or nothing); or `tiers`; or a dependency that returns
+            one of these, or `UNLIMITED`.
+        window: Seconds, a timedelta, or text such as ``"1m"``; 1 ms to 366 days. Required with an
+            int limit, refused with text.
+        key: Who pays: a dependency that returns an id, or a resolver such as `client_ip`. Default:
+            the authenticated user, else the client's address. A resolver that returns None
+            leaves the decision to the address.
+        cost: Quota units this request uses, at least 0; or a dependency that returns them.
+        name: Names the policy in fields and logs. Objects of one name are one bucket.
+        scope: ``"shared"``, or ``"route"`` to count each route on its own.
+        algorithm: ``"sliding-window"`` never admits more than the limit in any trailing window;
+            ``"gcra"`` is smooth; ``"fixed-window"`` is cheapest, up to twice the limit at an edge.
+        burst: Units that gcra admits at one instant. Default: the limit.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ConfigurationError: An argument is out of its range, or two contradict each other.
+        RateLimitExceeded: By the dependency, when the request is refused (429).
+        RateLimitUnavailable: By the dependency, when the store cannot answer (503).
+    """
+
+    is_rate_limit = True
+
+    def __init__(
+        self,
+        limit: Annotated[int | str | Tiers | Dependency, _Parentheses()],
+        window: Window | None = None,
+        *,
+        key: Dependency | None = None,
+        cost: int | Dependency = 1,
+        name: str | None = None,
+        scope: Literal["shared", "route"] = "shared",
+        algorithm: AlgorithmName = "sliding-window",
+        burst: int | None = None,
+    ) -> None:
+        if scope not in ("shared", "route"):
+            message = f"scope must be 'shared' or 'route', got {scope!r}"
+            raise ConfigurationError(message)
+        self.name = None if name is None else check_name(name)
+        self.scope = scope
+        self._rules = Rules(limit, window, algorithm, burst, self.name)
+        self._key = None if key is None else as_dependency("key", key)
+        self._cost = cost
+        dependencies: dict[str, Dependency] = {}
+        if self._key is not None:
+            dependencies["key"] = self._key
+        if self._rules.dependency is not None:
+            dependencies["limit"] = self._rules.dependency
+        if isinstance(cost, int):
+            self._check_static_cost(cost)
+        else:
+            dependencies["cost"] = self._cost = as_dependency("cost", cost)
+        self.__signature__ = signature(dependencies)
+
+    @property
+    def rule(self) -> str:
+        """The rule as written, as far as buckets and equal names are concerned."""
+        return self._rules.text
+
+    async def __call__(self, **injected: Any) -> Decision:
+        """Count this request, once; FastAPI calls it with what the signature names."""
+        connection: HTTPConnection = injected[CONNECTION]
+        ledger = ledger_for(connection)
+        bucket = self._bucket(ledger, connection)
+        decision = ledger.counted.get(bucket)
+        if decision is None:
+            policy = self._rules.static or self._rules.policy(injected.get("limit"))
+            identity = self._identity(ledger.runtime, connection, injected.get("key"))
+            ledger.resolved[self] = identity, policy
+            cost = self._cost_of(injected.get("cost", self._cost))
+            decision = await _hit(ledger, bucket, identity, policy, cost)
+            ledger.counted[bucket] = decision
+        if not decision.allowed:
+            raise refusal_of(decision)
+        return decision
+
+    async def hit(
+        self, connection: HTTPConnection, key: str | None = None, cost: int = 1
+    ) -> Decision:
+        """Count at every call; for code that is not a dependency, such as WebSocket messages.
+
+        Args:
+            connection: The request or WebSocket.
+            key: Who pays, as text: ``"user:42"``. Default: who paid in this request already.
+            cost: Quota units, at least 0.
+
+        Returns:
+            The decision; a refusal is not raised.
+
+        Raises:
+            ThrottleError: Nobody is known to pay and the key's resolver needs more than the
+                connection, or the limit's dependency was not resolved: pass *key*, or let the
+                dependency run first.
+        """
+        ledger = ledger_for(connection)
+        identity, policy = self._resolved(ledger, connection, key)
+        bucket = self._bucket(ledger, connection)
+        return await _hit(ledger, bucket, identity, policy, _checked_cost(cost, "cost"))
+
+    async def peek(self, connection: HTTPConnection, key: str | None = None) -> Decision:
+        """Tell whether a cost of 1 would be admitted now. Consumes and creates nothing.
+
+        Raises:
+            ThrottleError: As for `hit`.
+        """
+        ledger = ledger_for(connection)
+        identity, policy = self._resolved(ledger, connection, key)
+        if not policy.quotas:
+            return Decision.unlimited(policy)
+        bucket = self._bucket(ledger, connection)
+        runtime: Runtime = ledger.runtime
+        return (await runtime.decider.peek((runtime.hit(bucket, policy, identity, 1),)))[0]
+
+    async def reset(self, connection: HTTPConnection, key: str | None = None) -> None:
+        """Forget what was used.
+
+        Raises:
+            ThrottleError: As for `hit`.
+            BackendError: The store could not answer.
+        """
+        ledger = ledger_for(connection)
+        identity, policy = self._resolved(ledger, connection, key)
+        if policy.quotas:
+            bucket = self._bucket(ledger, connection)
+            runtime: Runtime = ledger.runtime
+            await runtime.decider.reset((runtime.hit(bucket, policy, identity, 0),))
+
+    def policy_outside_requests(self) -> Policy:
+        """Return the policy, for code that has no request.
+
+        Raises:
+            ThrottleError: A dependency decides about the limit at each request.
+        """
+        if self._rules.static is None:
+            message = (
+                f"the limit {self.name!r} depends on the request; use its own hit, peek, reset"
+            )
+            raise ThrottleError(message)
+        return self._rules.static
+
+    def _bucket(self, ledger: RequestLedger, connection: HTTPConnection) -> Bucket:
+        runtime: Runtime = ledger.runtime
+        return runtime.buckets.of(self, connection.scope, ledger.root_path)
+
+    def _identity(self, runtime: Runtime, connection: HTTPConnection, value: object) -> Identity:
+        return identity_of(value, source=self._key) or runtime.identify(connection)
+
+    def _resolved(
+        self, ledger: RequestLedger, connection: HTTPConnection, key: str | None
+    ) -> tuple[Identity, Policy]:
+        known = ledger.resolved.get(self)
+        policy = self._rules.static or (known[1] if known else None)
+        if policy is None:
+            message = (
+                f"the limit of {self.name or self.rule.strip()!r} comes from a dependency that was "
+                "not resolved in this request: let the RateLimit run as a dependency first"
+            )
+            raise ThrottleError(message)
+        if key is not None:
+            return parse_identity(key), policy
+        if known:
+            return known[0], policy
+        if self._key is None or is_connection_only(self._key):
+            value = self._key.identify(connection) if is_connection_only(self._key) else None
+            return self._identity(ledger.runtime, connection, value), policy
+        message = (
+            f"{name_of(self._key)} was not resolved in this request, so nobody is known to pay: "
+            "pass key="
+        )
+        raise ThrottleError(message)
+
+    def _cost_of(self, cost: object) -> int:
+        if cost is self._cost:
+            return _checked_cost(cost, "cost")
+        return _checked_cost(cost, f"{name_of(self._cost)} returned a cost that")
+
+    def _check_static_cost(self, cost: int) -> None:
+        if isinstance(cost, bool):
+            message = f"cost must be an int of quota units, got {cost!r}"
+            raise TypeError(message)
+        _checked_cost(cost, "cost")
+        for quota in (quota for policy in self._rules.known for quota in policy.quotas):
+            if cost > quota.burst:
+                message = (
+                    f"cost must be at most {quota.burst}, the most that {quota} ever admits at "
+                    f"once, got {cost}"
+                )
+                raise ConfigurationError(message)
+
+
+async def _hit(
+    ledger: RequestLedger, bucket: Bucket, identity: Identity, policy: Policy, cost: int
+) -> Decision:
+    if policy.quotas:
+        runtime: Runtime = ledger.runtime
+        hit = runtime.hit(bucket, policy, identity, cost)
+        decision = (await runtime.decider.hit((hit,)))[0]
+    else:
+        decision = Decision.unlimited(policy)
+    ledger.decisions[bucket] = decision
+    return decision
+
+
+def _checked_cost(cost: object, source: str) -> int:
+    if isinstance(cost, bool) or not isinstance(cost, int) or cost < 0:
+        message = f"{source} must be an int of at least 0 quota units, got {cost!r}"
+        raise ConfigurationError(message)
+    return cost

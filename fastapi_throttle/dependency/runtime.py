@@ -1,0 +1,90 @@
+"""What a limit needs at a request: a `Throttle` wires it, an app without one gets a default."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
+
+from fastapi_throttle.algorithms import ALGORITHMS
+from fastapi_throttle.backends import Backend, MemoryBackend
+from fastapi_throttle.decider import Decider
+from fastapi_throttle.dependency.buckets import Bucket, Buckets
+from fastapi_throttle.identity import Digest, Identity, client_ip, first_of, principal
+from fastapi_throttle.identity.identity import ConnectionResolver, logger
+from fastapi_throttle.model import AlgorithmName, Hit, Policy
+from fastapi_throttle.settings import ThrottleSettings
+from fastapi_throttle.web import RequestLedger, ledger_of
+from fastapi_throttle.web.ledger import open_ledger
+
+# Of storage keys: a new layout of keys or states gets a new one.
+_VERSION = 1
+STATE = "fastapi_throttle_runtime"
+_ADDRESS = client_ip()
+
+
+class Runtime:
+    """Decides, names buckets, makes storage keys.
+
+    Args:
+        settings: Everything that can be configured.
+        backend: Where counters live.
+        app: The app whose routes name unnamed limits; None outside of any app.
+        default_key: Who pays where a limit does not say; needs only the connection.
+    """
+
+    def __init__(
+        self,
+        settings: ThrottleSettings,
+        backend: Backend,
+        app: Any = None,
+        default_key: ConnectionResolver | None = None,
+    ) -> None:
+        secret = settings.secret
+        self.decider = Decider(backend, enabled=settings.enabled)
+        self.buckets = Buckets(app)
+        self.default_key = default_key or first_of(principal(), client_ip())
+        self._digest = Digest(secret.get_secret_value().encode() if secret else None)
+        self._prefix = settings.key_prefix
+        self._bucket_digest = lru_cache(maxsize=4096)(self._make_bucket_digest)
+
+    def hit(self, bucket: Bucket, policy: Policy, identity: Identity, cost: int) -> Hit:
+        """Return the claim of *cost* units that *identity* makes."""
+        # In a Cluster the braces put all keys of one caller into one slot, and callers apart.
+        start = f"{self._prefix}:{_VERSION}:{{{self._digest.identity(identity)}}}:"
+        algorithm = policy.algorithm
+        keys = tuple(
+            start + self._bucket_digest(bucket, algorithm, quota.window_us)
+            for quota in policy.quotas
+        )
+        return Hit(policy, keys, cost)
+
+    def identify(self, connection: HTTPConnection) -> Identity:
+        """Return who pays where no resolver of the application says so: never nobody."""
+        return self.default_key.identify(connection) or _ADDRESS.identify(connection)
+
+    def _make_bucket_digest(
+        self, bucket: Sequence[str], algorithm: AlgorithmName, window_us: int
+    ) -> str:
+        # The limit is no part of it: a changed limit applies to what was already used.
+        return self._digest.bucket((*bucket, ALGORITHMS[algorithm].CODE, str(window_us)))
+
+
+def ledger_for(connection: HTTPConnection) -> RequestLedger:
+    """Return the request's ledger; for an app without a `Throttle`, one with a default runtime."""
+    return ledger_of(connection) or open_ledger(connection.scope, _default(connection.scope))
+
+
+def _default(scope: Scope) -> Runtime:
+    """Return the in-process runtime of an app that has no throttle: one per app."""
+    app = scope["app"]
+    runtime: Runtime | None = getattr(app.state, STATE, None)
+    if runtime is None:
+        logger.warning(
+            "No Throttle is installed: limits are counted in this process alone, and responses "
+            "other than refusals carry no RateLimit fields. Throttle(app) changes both."
+        )
+        runtime = Runtime(ThrottleSettings(backend="memory://"), MemoryBackend(), app)
+        setattr(app.state, STATE, runtime)
+    return runtime

@@ -1,0 +1,145 @@
+"""What users create once per app: it wires settings, backend and layer."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from fastapi_throttle.backends import Backend, MemoryBackend, RedisBackend
+from fastapi_throttle.dependency import RateLimit, Runtime
+from fastapi_throttle.dependency.runtime import STATE
+from fastapi_throttle.errors import ConfigurationError
+from fastapi_throttle.identity import is_connection_only, parse_identity
+from fastapi_throttle.model import Decision, Hit
+from fastapi_throttle.settings import ThrottleSettings
+from fastapi_throttle.web import ThrottleLayer
+
+_MEMORY = "memory://"
+
+
+class Throttle:
+    """Everything limits need, in one line: ``Throttle(app)``.
+
+    It gives the app's limits their backend and writes the RateLimit fields on every response of a
+    limited request. Mounted apps without a throttle of their own use their parent's.
+
+    Args:
+        app: Installs into this app; or call `install` later. A worker or script needs none.
+        backend: Where counters live. Default: what the settings say.
+        settings: Default: from the environment.
+        default_key: Who pays where a limit does not say; one that needs only the connection, such
+            as `client_ip()`. Default: the authenticated user, else the client's address.
+
+    Raises:
+        ConfigurationError: The app has a throttle, the backend's URL is unusable, or
+            *default_key* needs more than the connection.
+    """
+
+    def __init__(
+        self,
+        app: FastAPI | None = None,
+        *,
+        backend: Backend | None = None,
+        settings: ThrottleSettings | None = None,
+        default_key: Any = None,
+    ) -> None:
+        if default_key is not None and not is_connection_only(default_key):
+            message = (
+                "default_key must be a resolver that needs only the connection, such as "
+                f"client_ip(), got {default_key!r}"
+            )
+            raise ConfigurationError(message)
+        if isinstance(backend, str):
+            # The text may hold a password: it is not repeated.
+            message = "backend must be a Backend such as RedisBackend(url), got a str"
+            raise TypeError(message)
+        self.settings = ThrottleSettings() if settings is None else settings
+        self._backend = _backend_of(self.settings) if backend is None else backend
+        # A backend that the caller made is the caller's to close.
+        self._owns_backend = backend is None
+        self._default_key = default_key
+        self._runtime = Runtime(self.settings, self._backend, None, default_key)
+        if app is not None:
+            self.install(app)
+
+    def install(self, app: FastAPI) -> None:
+        """Serve *app*: from now on its limits count here and its responses carry the fields.
+
+        Raises:
+            ConfigurationError: The app has a throttle, or this throttle has an app.
+        """
+        if getattr(app.state, STATE, None) is not None or self._runtime.buckets.has_app:
+            message = (
+                "one Throttle serves one app, and an app has one Throttle; mounted apps use it"
+            )
+            raise ConfigurationError(message)
+        self._runtime = Runtime(self.settings, self._backend, app, self._default_key)
+        setattr(app.state, STATE, self._runtime)
+        build = app.build_middleware_stack
+
+        def build_with_layer() -> ASGIApp:
+            # Outermost whatever middleware is added later. Routes are all declared by now.
+            self._runtime.buckets.check()
+            return ThrottleLayer(build(), runtime=self._runtime, on_shutdown=self._shut_down)
+
+        app.build_middleware_stack = build_with_layer  # type: ignore[method-assign]
+        if app.middleware_stack is not None:
+            app.middleware_stack = app.build_middleware_stack()
+
+    async def hit(self, limit: RateLimit | str, key: str, cost: int = 1) -> Decision:
+        """Count outside of any request: in workers, scripts, commands.
+
+        Args:
+            limit: A named limit, or the name of one that the app uses.
+            key: Who pays, as text: ``"user:42"``, ``"ip:203.0.113.9"``; other text is what a
+                plain resolver would have returned.
+            cost: Quota units, at least 0.
+
+        Returns:
+            The decision; a refusal is not raised.
+
+        Raises:
+            ThrottleError: The limit has no name, is unknown, or depends on the request.
+        """
+        return (await self._runtime.decider.hit((self._claim(limit, key, cost),)))[0]
+
+    async def peek(self, limit: RateLimit | str, key: str) -> Decision:
+        """Tell whether a cost of 1 would be admitted now. Consumes and creates nothing.
+
+        Raises:
+            ThrottleError: As for `hit`.
+        """
+        return (await self._runtime.decider.peek((self._claim(limit, key, 1),)))[0]
+
+    async def reset(self, limit: RateLimit | str, key: str) -> None:
+        """Forget what *key* used of *limit*.
+
+        Raises:
+            ThrottleError: As for `hit`.
+            BackendError: The store could not answer.
+        """
+        await self._runtime.decider.reset((self._claim(limit, key, 0),))
+
+    async def aclose(self) -> None:
+        """Close the connections that this throttle opened on the running event loop."""
+        if self._owns_backend:
+            await self._backend.aclose()
+
+    async def _shut_down(self) -> None:
+        await self.aclose()
+
+    def _claim(self, limit: RateLimit | str, key: str, cost: int) -> Hit:
+        buckets = self._runtime.buckets
+        known = buckets.named(limit) if isinstance(limit, str) else limit
+        policy = known.policy_outside_requests()
+        return self._runtime.hit(buckets.of(known, None), policy, parse_identity(key), cost)
+
+
+def _backend_of(settings: ThrottleSettings) -> Backend:
+    if settings.backend == _MEMORY:
+        return MemoryBackend()
+    return RedisBackend(
+        settings.backend,
+        budget=settings.budget_ms / 1000,
+        max_connections=settings.redis_max_connections,
+    )

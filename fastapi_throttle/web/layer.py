@@ -1,0 +1,61 @@
+"""The outermost ASGI layer of an app: it writes the fields on whatever response leaves."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fastapi_throttle.web.fields import rate_limit_fields, retry_after_field
+from fastapi_throttle.web.ledger import RequestLedger, open_ledger
+
+_RESPONSE_STARTS = ("http.response.start", "websocket.http.response.start")
+_REFUSED = (429, 503)
+
+
+class ThrottleLayer:
+    """Pure ASGI, around everything else: also unhandled errors leave with their fields.
+
+    Args:
+        app: What is wrapped.
+        runtime: The wiring of the `Throttle`, for the dependencies of each request.
+        on_shutdown: Awaited after the app's lifespan ended.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, runtime: Any, on_shutdown: Callable[[], Awaitable[None]]
+    ) -> None:
+        self.app = app
+        self._runtime = runtime
+        self._on_shutdown = on_shutdown
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] == "lifespan":
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                await self._on_shutdown()
+            return
+
+        ledger = open_ledger(scope, self._runtime)
+
+        async def send_with_fields(message: Message) -> None:
+            if message["type"] in _RESPONSE_STARTS and ledger.decisions:
+                _write_fields(message, ledger)
+            await send(message)
+
+        await self.app(scope, receive, send_with_fields)
+
+
+def _write_fields(message: Message, ledger: RequestLedger) -> None:
+    headers = MutableHeaders(raw=list(message.get("headers", ())))
+    for name, value in rate_limit_fields(ledger.decisions.values()).items():
+        headers[name] = value
+    if message["status"] in _REFUSED:
+        for decision in ledger.decisions.values():
+            retry_after = None if decision.allowed else retry_after_field(decision)
+            if retry_after is not None:
+                # A handler of the application may have rebuilt the response without it.
+                headers.setdefault("Retry-After", retry_after)
+    message["headers"] = headers.raw

@@ -1,0 +1,116 @@
+"""Which route a request takes, by its template: never by the text of its URL."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from re import Pattern
+from typing import Any, NamedTuple
+
+import fastapi.routing
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Host, Mount, compile_path
+from starlette.types import Scope
+
+_WEBSOCKET = ("WEBSOCKET",)
+
+# Where in an app a route is declared: the app that routes to it, its template there, its methods.
+_Place = tuple[int, str, tuple[str, ...]]
+
+
+class Route(NamedTuple):
+    """One route of an app, seen from the outermost app.
+
+    Attributes:
+        path: The full template, mounts and prefixes included: ``"/admin/users/{id}"``.
+        methods: Its HTTP methods, sorted; ``("WEBSOCKET",)`` for a WebSocket route.
+        calls: What its dependencies call, depth first, in the order FastAPI resolves them.
+        mounted_at: Matches the part of a request's path that mounts in front of it take.
+    """
+
+    path: str
+    methods: tuple[str, ...]
+    calls: tuple[object, ...]
+    mounted_at: Pattern[str]
+
+    def __str__(self) -> str:
+        """The route as parts of bucket names know it: ``"GET /users/{id}"``."""
+        return f"{','.join(self.methods)} {self.path}"
+
+
+class RouteTable:
+    """All routes of an app, mounted apps included, in declaration order.
+
+    Args:
+        app: The outermost app.
+    """
+
+    def __init__(self, app: Starlette) -> None:
+        self.routes: list[Route] = []
+        self._by_place: dict[_Place, list[Route]] = defaultdict(list)
+        for place, route in _walk(app, app.routes, ""):
+            self.routes.append(route)
+            self._by_place[place].append(route)
+
+    def find(self, scope: Scope, root_path: str) -> Route | None:
+        """Return the route that *scope* was routed to; None if it is not in the table.
+
+        Args:
+            scope: The scope as an endpoint's dependencies see it.
+            root_path: The part of the path in front of the outermost app.
+        """
+        candidates = self._by_place.get(_place(scope), [])
+        if len(candidates) > 1:
+            # One app mounted in several places: what the mounts took of the path tells which.
+            taken = scope.get("root_path", "").removeprefix(root_path)
+            matching = [route for route in candidates if route.mounted_at.match(taken)]
+            candidates = matching or candidates
+        return candidates[0] if candidates else None
+
+
+def _place(scope: Scope) -> _Place:
+    route = scope.get("route")
+    # Since FastAPI 0.137 the route of an included router is the bare original; its prefixes are
+    # in a context of its own. A mounted app inherits its parent's, which is about another route.
+    context = scope.get("fastapi", {}).get("effective_route_context")
+    if context is not None and context.original_route is route:
+        route = context
+    return id(scope.get("app")), getattr(route, "path", ""), _methods(route)
+
+
+def _walk(app: Starlette, routes: list[BaseRoute], prefix: str) -> Iterator[tuple[_Place, Route]]:
+    for route in _contexts(routes):
+        original = getattr(route, "original_route", route)
+        path = getattr(route, "path", None) or ""
+        if isinstance(original, Mount | Host):
+            inner = _mounted_app(route) or app
+            yield from _walk(inner, list(route.routes or ()), prefix + path)
+        elif (dependant := getattr(route, "dependant", None)) is not None:
+            methods = _methods(route)
+            calls = tuple(_calls(dependant))
+            pattern = compile_path(prefix)[0]
+            yield (id(app), path, methods), Route(prefix + path, methods, calls, pattern)
+
+
+def _contexts(routes: list[BaseRoute]) -> Iterator[Any]:
+    """Yield routes with their full prefixes, as each FastAPI version keeps them."""
+    with_context = getattr(fastapi.routing, "iter_route_contexts", None)
+    for route in routes if with_context is None else with_context(routes):
+        # In 0.137 the context of what is no API route does not yet stand in for it.
+        yield getattr(route, "starlette_route", None) or route
+
+
+def _mounted_app(mount: Any) -> Starlette | None:
+    """Return the app behind a mount and its middleware; None for a mounted router."""
+    app = getattr(mount, "app", None)
+    while app is not None and not isinstance(app, Starlette):
+        app = getattr(app, "app", None)
+    return app
+
+
+def _methods(route: Any) -> tuple[str, ...]:
+    return tuple(sorted(getattr(route, "methods", None) or ())) or _WEBSOCKET
+
+
+def _calls(dependant: Any) -> Iterator[object]:
+    for dependency in dependant.dependencies:
+        yield from _calls(dependency)
+        yield dependency.call

@@ -1,0 +1,190 @@
+"""Who pays: the values that resolvers give."""
+
+from types import SimpleNamespace
+from uuid import UUID
+
+import pytest
+from starlette.authentication import SimpleUser, UnauthenticatedUser
+from starlette.requests import HTTPConnection
+
+from fastapi_throttle import client_ip, everyone, first_of, principal
+from fastapi_throttle.identity import Identity, identity_of, parse_identity
+from fastapi_throttle.identity.principal import user_id
+
+
+def connection(client=("203.0.113.9", 1), user=None):
+    return HTTPConnection({"type": "http", "headers": [], "client": client, "user": user})
+
+
+@pytest.mark.parametrize(
+    ("client", "expected"),
+    [
+        (("203.0.113.9", 1), "ip:203.0.113.9"),
+        (["203.0.113.9", "1"], "ip:203.0.113.9"),
+        (("::ffff:203.0.113.9", 1), "ip:203.0.113.9"),
+        (("::FFFF:203.0.113.9", 1), "ip:203.0.113.9"),
+        (("::ffff:cb00:7109", 1), "ip:203.0.113.9"),
+        (("0:0:0:0:0:ffff:cb00:7109", 1), "ip:203.0.113.9"),
+        (("::ffff:203.0.113.9%eth0", 1), "ip:203.0.113.9"),
+        (("64:ff9b::203.0.113.9", 1), "ip:203.0.113.9"),
+        (("2001:db8:1:2:3:4:5:6", 1), "ip:2001:db8:1:2::/64"),
+        (("2001:0DB8:0001:0002::1", 1), "ip:2001:db8:1:2::/64"),
+        (("2001:db8:1234:5678::1.2.3.4", 1), "ip:2001:db8:1234:5678::/64"),
+        (("::1.2.3.4", 1), "ip:::/64"),
+        (("2002:cb00:7109::1", 1), "ip:2002:cb00:7109::/64"),
+        (("fe80::1%eth0", 1), "ip:fe80::/64"),
+        (("fe80::1%anything at all", 1), "ip:fe80::/64"),
+        ((" 203.0.113.9\t", 1), "ip:203.0.113.9"),
+        (None, "peer:unix"),
+        (("", "0"), "peer:unix"),
+        (("testclient", 50000), "peer:invalid"),
+        (("203.0.113.09", 1), "peer:invalid"),
+        (("0xcb007109", 1), "peer:invalid"),
+        (("203.0.113.9:80", 1), "peer:invalid"),
+        (("203.0.113.9/32", 1), "peer:invalid"),
+        (("203.0.113.9%eth0", 1), "peer:invalid"),
+        (("fe80::1%", 1), "peer:invalid"),
+        (("203.0.113.9\x00", 1), "peer:invalid"),
+        (("\u0662\u0660\u0663.0.113.9", 1), "peer:invalid"),
+        (("unknown", 1), "peer:invalid"),
+        (("1" * 65, 1), "peer:invalid"),
+        (("garbage<script>", 1), "peer:invalid"),
+    ],
+)
+def test_the_peer_is_known_by_the_bits_of_its_address(client, expected):
+    identity = client_ip().identify(connection(client))
+
+    assert f"{identity.kind}:{identity.value.decode()}" == expected
+
+
+def test_forwarding_headers_are_not_believed():
+    scope = {
+        "type": "http",
+        "client": ("203.0.113.9", 1),
+        "headers": [(b"x-forwarded-for", b"6.6.6.6"), (b"forwarded", b"for=6.6.6.6")],
+    }
+
+    assert client_ip().identify(HTTPConnection(scope)) == Identity("ip", b"203.0.113.9")
+
+
+class Broken:
+    """A user whose properties raise."""
+
+    @property
+    def id(self):
+        message = "secret"
+        raise RuntimeError(message)
+
+    username = "ada"
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        (SimpleNamespace(id=1, sub="s", username="u"), 1),
+        (SimpleNamespace(id=None, sub="s"), "s"),
+        (SimpleNamespace(username="u", identity="i"), "u"),
+        (SimpleNamespace(identity="i"), "i"),
+        (SimpleNamespace(), None),
+        ({"id": 7}, 7),
+        ({"sub": "s"}, "s"),
+        ({}, None),
+        ("ada", "ada"),
+        (b"ada", b"ada"),
+        (42, 42),
+        (UUID(int=5), UUID(int=5)),
+        (Broken(), "ada"),
+    ],
+)
+def test_a_user_is_known_by_its_id(user, expected):
+    assert user_id(user) == expected
+
+
+@pytest.mark.parametrize("user", [SimpleNamespace(email="a@x"), {"email": "a@x"}])
+def test_the_id_can_be_named(user):
+    assert user_id(user, "email") == "a@x"
+    assert user_id(user, "absent") is None
+
+
+def test_what_reading_an_id_raises_is_logged_without_its_message(caplog):
+    class Other(Broken):
+        username = None
+
+    assert user_id(Other()) is None
+    assert "raised RuntimeError" in caplog.text
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        (SimpleUser("ada"), Identity("user", b"ada")),
+        (UnauthenticatedUser(), None),
+        (None, None),
+    ],
+)
+def test_starlettes_user_counts_when_authenticated(user, expected):
+    assert principal().identify(connection(user=user)) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("ada", b"ada"),
+        (b"ada", b"ada"),
+        (42, b"42"),
+        (UUID(int=0), b"00000000-0000-0000-0000-000000000000"),
+        ("\ud800", b"\xed\xa0\x80"),
+    ],
+)
+def test_an_id_counts_by_its_text(value, expected):
+    assert identity_of(value) == Identity("key", expected)
+
+
+@pytest.mark.parametrize("value", [None, "", " ", b" ", True, False, 1.0, [], ("a",)])
+def test_what_is_no_id_is_nobody(value):
+    assert identity_of(value) is None
+
+
+def test_first_of_asks_the_next_when_one_knows_nobody():
+    resolver = first_of(principal(), client_ip())
+
+    assert resolver.connection_only
+    assert resolver.identify(connection(user=SimpleUser("ada"))) == Identity("user", b"ada")
+    assert resolver.identify(connection()) == Identity("ip", b"203.0.113.9")
+    assert first_of(principal()).identify(connection()) is None
+
+
+def test_first_of_a_dependency_needs_more_than_the_connection():
+    assert not first_of(principal(lambda: None), client_ip()).connection_only
+
+
+def test_everyone_is_one():
+    assert everyone().identify(connection()) == parse_identity("all:")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("user:42", Identity("user", b"42")),
+        ("user:a:b", Identity("user", b"a:b")),
+        ("api_key:acme", Identity("api_key", b"acme")),
+        ("email:a@x", Identity("email", b"a@x")),
+        ("peer:unix", Identity("peer", b"unix")),
+        ("all:", Identity("all", b"")),
+        ("ip:203.0.113.9", Identity("ip", b"203.0.113.9")),
+        ("ip:garbage", Identity("ip", b"garbage")),
+        ("nightly", Identity("key", b"nightly")),
+        ("tenant:7", Identity("key", b"tenant:7")),
+        ("key:x", Identity("key", b"key:x")),
+        ("user", Identity("key", b"user")),
+        ("", Identity("key", b"")),
+    ],
+)
+def test_an_identity_is_read_from_text(text, expected):
+    assert parse_identity(text) == expected
+
+
+def test_text_must_be_text():
+    with pytest.raises(TypeError, match="key must be text such as 'user:42', got 42"):
+        parse_identity(42)

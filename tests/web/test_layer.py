@@ -1,0 +1,228 @@
+"""The fields on whatever response leaves."""
+
+import http_sf
+import pytest
+from fastapi import Depends, FastAPI, HTTPException, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
+from fastapi.testclient import TestClient
+
+from fastapi_throttle import (
+    MemoryBackend,
+    RateLimit,
+    RateLimitExceeded,
+    RateLimitUnavailable,
+    Throttle,
+)
+from fastapi_throttle.errors import BackendError
+
+pytestmark = pytest.mark.matrix
+
+
+def new_app(limit=None, backend=None):
+    app = FastAPI()
+    Throttle(app, backend=backend or MemoryBackend())
+    limit = limit or RateLimit("5/second; 9/hour", name="api")
+    limited = [Depends(limit)]
+
+    app.add_api_route("/dict", lambda: {}, dependencies=limited)
+    app.add_api_route("/response", lambda: Response("x"), dependencies=limited)
+    app.add_api_route("/json", lambda: JSONResponse({}, 201), dependencies=limited)
+    app.add_api_route("/redirect", lambda: RedirectResponse("/dict"), dependencies=limited)
+    app.add_api_route("/stream", lambda: StreamingResponse(iter(["x"])), dependencies=limited)
+    app.add_api_route("/forbidden", raising(HTTPException(403)), dependencies=limited)
+    app.add_api_route("/error", raising(ZeroDivisionError()), dependencies=limited)
+    app.add_api_route("/invalid", invalid, dependencies=limited)
+    app.add_api_route("/free", lambda: {})
+    mounted = FastAPI()
+    mounted.add_api_route("/x", lambda: {}, dependencies=limited)
+    app.mount("/mounted", mounted)
+    return app
+
+
+def raising(error):
+    def endpoint():
+        raise error
+
+    return endpoint
+
+
+def invalid(number: int):
+    return number
+
+
+def get(app, path="/dict"):
+    return TestClient(app, raise_server_exceptions=False, follow_redirects=False).get(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/dict", 200),
+        ("/response", 200),
+        ("/json", 201),
+        ("/redirect", 307),
+        ("/stream", 200),
+        ("/forbidden", 403),
+        ("/error", 500),
+        ("/invalid?number=x", 422),
+        ("/mounted/x", 200),
+    ],
+)
+def test_every_way_out_carries_the_fields_once(path, status):
+    response = get(new_app(), path)
+
+    assert response.status_code == status
+    assert response.headers.get_list("ratelimit-policy") == [
+        '"api-1s";q=5;w=1, "api-1h";q=9;w=3600'
+    ]
+    assert response.headers.get_list("ratelimit") == ['"api-1s";r=4;t=1, "api-1h";r=8;t=3600']
+
+
+def test_a_refusal_carries_the_fields_once():
+    app = new_app(RateLimit(1, "1m"))
+    get(app)
+
+    refused = get(app)
+
+    assert refused.status_code == 429
+    for name, value in {
+        "retry-after": "60",
+        "ratelimit": '"1-per-1m";r=0;t=60',
+        "ratelimit-policy": '"1-per-1m";q=1;w=60',
+        "cache-control": "no-store",
+    }.items():
+        assert refused.headers.get_list(name) == [value]
+    assert refused.json() == {"detail": "Rate limit exceeded: 1 per 1m. Try again in 60 seconds."}
+
+
+def test_a_route_without_a_limit_carries_no_fields():
+    assert "ratelimit" not in get(new_app(), "/free").headers
+
+
+def test_a_request_that_failed_before_the_limit_carries_no_fields():
+    app = FastAPI()
+    Throttle(app)
+    dependencies = [Depends(raising(HTTPException(401))), Depends(RateLimit(1, "1m"))]
+    app.add_api_route("/x", lambda: {}, dependencies=dependencies)
+
+    response = get(app, "/x")
+
+    assert response.status_code == 401
+    assert "ratelimit" not in response.headers
+
+
+def test_an_apps_own_handler_wins_and_gets_what_it_forgot():
+    app = new_app(RateLimit(1, "1m"))
+
+    @app.exception_handler(RateLimitExceeded)
+    def handler(request, error):
+        return JSONResponse({"left": error.decision.remaining}, 429)
+
+    get(app)
+    refused = get(app)
+
+    assert refused.json() == {"left": 0}
+    assert refused.headers["retry-after"] == "60"
+
+
+def test_an_apps_handler_of_http_exceptions_sees_a_refusal():
+    app = new_app(RateLimit(1, "1m"))
+
+    @app.exception_handler(HTTPException)
+    def handler(request, error):
+        return JSONResponse({"sorry": error.detail}, error.status_code, error.headers)
+
+    get(app)
+    refused = get(app)
+
+    assert refused.status_code == 429
+    assert refused.json()["sorry"].startswith("Rate limit exceeded")
+    assert refused.headers.get_list("retry-after") == ["60"]
+
+
+def test_a_handler_of_validation_errors_keeps_the_fields():
+    app = new_app()
+
+    @app.exception_handler(RequestValidationError)
+    def handler(request, error):
+        return JSONResponse({}, 400)
+
+    assert get(app, "/invalid?number=x").headers["ratelimit"].startswith('"api-1s";r=4')
+
+
+@pytest.mark.parametrize("rate", ["1/minute", "5/second; 1000/hour; 10000/day", "7/1.5s"])
+def test_the_fields_are_structured_fields(rate):
+    response = get(new_app(RateLimit(rate)))
+
+    policies = http_sf.parse(response.headers["ratelimit-policy"].encode(), tltype="list")
+    states = http_sf.parse(response.headers["ratelimit"].encode(), tltype="list")
+
+    assert [name for name, _ in policies] == [name for name, _ in states]
+    assert len({name for name, _ in policies}) == rate.count("/")
+    assert all(set(parameters) == {"q", "w"} for _, parameters in policies)
+    assert all(set(parameters) == {"r", "t"} for _, parameters in states)
+
+
+class DownBackend(MemoryBackend):
+    """A store that cannot answer."""
+
+    async def hit(self, hits):
+        message = "down"
+        raise BackendError(message)
+
+
+def test_a_store_that_cannot_answer_is_503_and_claims_nothing(caplog):
+    app = new_app(backend=DownBackend())
+
+    response = get(app)
+
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    assert response.headers["cache-control"] == "no-store"
+    assert "ratelimit" not in response.headers
+    assert get(app).status_code == 503
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_the_503_carries_a_degraded_decision():
+    app = new_app(backend=DownBackend())
+    seen = []
+
+    @app.exception_handler(RateLimitUnavailable)
+    def handler(request, error):
+        seen.append(error.decision)
+        return JSONResponse({}, 503)
+
+    response = get(app)
+
+    assert response.headers["retry-after"] == "1"
+    assert (seen[0].allowed, seen[0].degraded, seen[0].retry_after) == (False, True, 1.0)
+    assert seen[0].quotas == ()
+
+
+def test_the_endpoints_signature_is_untouched():
+    app = new_app()
+
+    assert "parameters" not in app.openapi()["paths"]["/dict"]["get"]
+
+
+def test_a_lifespan_closes_what_the_throttle_opened():
+    closed = []
+
+    class Backend(MemoryBackend):
+        async def aclose(self):
+            closed.append(self)
+
+    app = FastAPI()
+    throttle = Throttle(app)
+    mine = throttle._backend = Backend()
+    with TestClient(app):
+        assert closed == []
+    assert closed == [mine]
+
+    given = FastAPI()
+    Throttle(given, backend=Backend())
+    with TestClient(given):
+        pass
+    assert closed == [mine]
