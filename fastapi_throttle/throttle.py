@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from fastapi_throttle.backends import Backend, MemoryBackend, RedisBackend
@@ -55,10 +56,9 @@ class Throttle:
             raise TypeError(message)
         self.settings = ThrottleSettings() if settings is None else settings
         self._backend = _backend_of(self.settings) if backend is None else backend
-        # A backend that the caller made is the caller's to close.
-        self._owns_backend = backend is None
         self._default_key = default_key
-        self._runtime = Runtime(self.settings, self._backend, None, default_key)
+        self._app: FastAPI | None = None
+        self._runtime = Runtime(self.settings, self._backend, Starlette(), default_key)
         if app is not None:
             self.install(app)
 
@@ -68,11 +68,12 @@ class Throttle:
         Raises:
             ConfigurationError: The app has a throttle, or this throttle has an app.
         """
-        if getattr(app.state, STATE, None) is not None or self._runtime.buckets.has_app:
+        if getattr(app.state, STATE, None) is not None or self._app is not None:
             message = (
                 "one Throttle serves one app, and an app has one Throttle; mounted apps use it"
             )
             raise ConfigurationError(message)
+        self._app = app
         self._runtime = Runtime(self.settings, self._backend, app, self._default_key)
         setattr(app.state, STATE, self._runtime)
         build = app.build_middleware_stack
@@ -80,7 +81,7 @@ class Throttle:
         def build_with_layer() -> ASGIApp:
             # Outermost whatever middleware is added later. Routes are all declared by now.
             self._runtime.buckets.check()
-            return ThrottleLayer(build(), runtime=self._runtime, on_shutdown=self._shut_down)
+            return ThrottleLayer(build(), runtime=self._runtime, on_shutdown=self.aclose)
 
         app.build_middleware_stack = build_with_layer  # type: ignore[method-assign]
         if app.middleware_stack is not None:
@@ -121,12 +122,11 @@ class Throttle:
         await self._runtime.decider.reset((self._claim(limit, key, 0),))
 
     async def aclose(self) -> None:
-        """Close the connections that this throttle opened on the running event loop."""
-        if self._owns_backend:
-            await self._backend.aclose()
+        """Close the connections that the backend opened on the running event loop.
 
-    async def _shut_down(self) -> None:
-        await self.aclose()
+        An app's lifespan does so at its end. The throttle may be used again afterwards.
+        """
+        await self._backend.aclose()
 
     def _claim(self, limit: RateLimit | str, key: str, cost: int) -> Hit:
         buckets = self._runtime.buckets
@@ -138,8 +138,12 @@ class Throttle:
 def _backend_of(settings: ThrottleSettings) -> Backend:
     if settings.backend == _MEMORY:
         return MemoryBackend()
-    return RedisBackend(
-        settings.backend,
-        budget=settings.budget_ms / 1000,
-        max_connections=settings.redis_max_connections,
-    )
+    try:
+        return RedisBackend(
+            settings.backend,
+            budget=settings.budget_ms / 1000,
+            max_connections=settings.redis_max_connections,
+        )
+    except ConfigurationError as error:
+        message = f"the setting backend must be {_MEMORY} or the URL of a Redis: {error}"
+        raise ConfigurationError(message) from None

@@ -10,7 +10,7 @@ from fastapi_throttle.errors import ConfigurationError
 from fastapi_throttle.model import SECOND_US, Decision, Hit, decisions_of
 
 # What is over lingers this long while there is room: a clock that jumped ahead may step back.
-LINGER_US = 3_600 * SECOND_US
+LINGER_US = 4 * 3_600 * SECOND_US
 
 
 def wall_clock() -> int:

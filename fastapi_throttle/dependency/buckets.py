@@ -5,13 +5,15 @@ names, routes in declaration order, rules as written. Never from an object's add
 """
 
 from collections import defaultdict
-from typing import Any, Protocol, TypeGuard
+from typing import Protocol, TypeGuard
 
+from starlette.applications import Starlette
 from starlette.types import Scope
 
 from fastapi_throttle.errors import ConfigurationError, ThrottleError
+from fastapi_throttle.identity.identity import name_of
 from fastapi_throttle.model import Policy
-from fastapi_throttle.web import Route, RouteTable
+from fastapi_throttle.web import RouteTable
 
 Bucket = tuple[str, ...]
 
@@ -39,19 +41,14 @@ class Buckets:
     """Names the buckets of all limits of an app.
 
     Args:
-        app: The outermost app that the limits are used in; None outside of any app.
+        app: The outermost app that the limits are used in; one without routes outside of any.
     """
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Starlette) -> None:
         self._app = app
         self._table: RouteTable | None = None
         self._unnamed: dict[object, Bucket] = {}
         self._named: dict[str, Limit] = {}
-
-    @property
-    def has_app(self) -> bool:
-        """Whether there are routes to name limits after."""
-        return self._app is not None
 
     def of(self, limit: Limit, scope: Scope | None, root_path: str = "") -> Bucket:
         """Return the bucket of *limit* for a request.
@@ -62,19 +59,17 @@ class Buckets:
             root_path: The part of the path in front of the app.
 
         Raises:
-            ThrottleError: Outside of a request only named, shared limits have a bucket.
+            ThrottleError: The limit has no name and no route depends on it, or each route has a
+                bucket of its own and there is no request.
             ConfigurationError: Another limit has this name and another rule.
         """
         bucket = self._of_name(limit) if limit.name else self._of_place(limit)
         if limit.scope == "shared":
-            if bucket is None and scope is None:
-                message = "a limit that is used outside of any request needs a name"
-                raise ThrottleError(message)
-            return bucket or ("rule", limit.rule)
+            return bucket
         if scope is None:
             message = "a limit with scope='route' has no bucket outside of a request"
             raise ThrottleError(message)
-        return (*(bucket or ("rule", limit.rule)), "route", self._route(scope, root_path))
+        return (*bucket, "route", self._route(scope, root_path))
 
     def named(self, name: str) -> Limit:
         """Return the limit of this name that the app uses.
@@ -95,8 +90,7 @@ class Buckets:
         Raises:
             ConfigurationError: One name stands for two rules.
         """
-        self._read_routes()
-        for route in self._table.routes if self._table else ():
+        for route in self._read_routes().routes:
             for call in route.calls:
                 if _is_limit(call) and call.name:
                     self._of_name(call)
@@ -111,45 +105,43 @@ class Buckets:
             raise ConfigurationError(message)
         return ("name", limit.name or "")
 
-    def _of_place(self, limit: Limit) -> Bucket | None:
+    def _of_place(self, limit: Limit) -> Bucket:
         """Return the bucket of an unnamed limit: after the first route that reaches it."""
         if limit not in self._unnamed:
             self._read_routes()
-        return self._unnamed.get(limit)
+        if limit not in self._unnamed:
+            message = f"the limit {limit.rule!r} needs a name: no route of the app depends on it"
+            raise ThrottleError(message)
+        return self._unnamed[limit]
 
     def _route(self, scope: Scope, root_path: str) -> str:
-        route = self._table.find(scope, root_path) if self._table else None
+        table = self._table or self._read_routes()
+        route = table.find(scope, root_path)
         if route is None:
-            self._read_routes()
-            route = self._table.find(scope, root_path) if self._table else None
-        if route is None:
-            # Not in the app's table: a route of something that is no Starlette app.
-            return str(getattr(scope.get("route"), "path", ""))
+            table = self._read_routes()
+            route = table.find(scope, root_path) or table.add(scope)
         return str(route)
 
-    def _read_routes(self) -> None:
+    def _read_routes(self) -> RouteTable:
         """Walk the app: at first use, and again when a limit or route was added since."""
-        if self._app is None:
-            return
-        self._table = RouteTable(self._app)
+        table = self._table = RouteTable(self._app)
         taken: dict[Bucket, int] = defaultdict(int)
         seen: set[object] = set()
-        for route in self._table.routes:
-            for call in route.calls:
+
+        def name_after(place: Bucket, calls: tuple[object, ...]) -> None:
+            for call in calls:
                 if _is_limit(call) and not call.name and call not in seen:
                     seen.add(call)
-                    self._unnamed[call] = _place(route, call, taken)
-        for original, override in getattr(self._app, "dependency_overrides", {}).items():
-            if _is_limit(override) and override not in seen:
-                of = self._unnamed.get(original) or (getattr(original, "__qualname__", "limit"),)
-                self._unnamed[override] = ("override", *of, override.rule)
+                    bucket = (*place, call.rule)
+                    taken[bucket] += 1
+                    # The ordinal tells equal rules of one place apart.
+                    self._unnamed[call] = (*bucket, str(taken[bucket]))
 
-
-def _place(route: Route, limit: Limit, taken: dict[Bucket, int]) -> Bucket:
-    bucket = ("route", str(route), limit.rule)
-    taken[bucket] += 1
-    # The ordinal tells equal rules of one route apart.
-    return (*bucket, str(taken[bucket]))
+        for route in table.routes:
+            name_after(("route", str(route)), route.calls)
+        for original, calls in table.overrides():
+            name_after(("override", name_of(original)), calls)
+        return table
 
 
 def _is_limit(call: object) -> TypeGuard[Limit]:

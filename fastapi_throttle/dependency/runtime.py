@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
+from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
@@ -30,7 +30,7 @@ class Runtime:
     Args:
         settings: Everything that can be configured.
         backend: Where counters live.
-        app: The app whose routes name unnamed limits; None outside of any app.
+        app: The app whose routes name unnamed limits; outside of any app one without routes.
         default_key: Who pays where a limit does not say; needs only the connection.
     """
 
@@ -38,7 +38,7 @@ class Runtime:
         self,
         settings: ThrottleSettings,
         backend: Backend,
-        app: Any = None,
+        app: Starlette,
         default_key: ConnectionResolver | None = None,
     ) -> None:
         secret = settings.secret

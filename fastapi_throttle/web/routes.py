@@ -6,6 +6,7 @@ from re import Pattern
 from typing import Any, NamedTuple
 
 import fastapi.routing
+from fastapi.dependencies.utils import get_dependant
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Mount, compile_path
 from starlette.types import Scope
@@ -45,10 +46,16 @@ class RouteTable:
 
     def __init__(self, app: Starlette) -> None:
         self.routes: list[Route] = []
+        self._apps: list[Starlette] = [app]
         self._by_place: dict[_Place, list[Route]] = defaultdict(list)
-        for place, route in _walk(app, app.routes, ""):
-            self.routes.append(route)
-            self._by_place[place].append(route)
+        self._walk(app, app.routes, "")
+
+    def overrides(self) -> Iterator[tuple[object, tuple[object, ...]]]:
+        """Yield each overridden dependency, and what its override calls: itself comes last."""
+        for app in self._apps:
+            for original, override in getattr(app, "dependency_overrides", {}).items():
+                dependant = get_dependant(path="/", call=override)
+                yield original, (*_calls(dependant), override)
 
     def find(self, scope: Scope, root_path: str) -> Route | None:
         """Return the route that *scope* was routed to; None if it is not in the table.
@@ -65,6 +72,30 @@ class RouteTable:
             candidates = matching or candidates
         return candidates[0] if candidates else None
 
+    def add(self, scope: Scope) -> Route:
+        """Enter a route that the walk does not reach: it is known by its own template alone."""
+        place = _place(scope)
+        _, path, methods = place
+        route = Route(path, methods, (), compile_path("")[0])
+        self._by_place[place].append(route)
+        return route
+
+    def _walk(self, app: Starlette, routes: list[BaseRoute], prefix: str) -> None:
+        for route in _contexts(routes):
+            original = getattr(route, "original_route", route)
+            path = getattr(route, "path", None) or ""
+            if isinstance(original, Mount | Host):
+                inner = _mounted_app(route) or app
+                if inner not in self._apps:
+                    self._apps.append(inner)
+                self._walk(inner, list(route.routes or ()), prefix + path)
+            elif (dependant := getattr(route, "dependant", None)) is not None:
+                methods = _methods(route)
+                calls = tuple(_calls(dependant))
+                entry = Route(prefix + path, methods, calls, compile_path(prefix)[0])
+                self.routes.append(entry)
+                self._by_place[id(app), path, methods].append(entry)
+
 
 def _place(scope: Scope) -> _Place:
     route = scope.get("route")
@@ -74,20 +105,6 @@ def _place(scope: Scope) -> _Place:
     if context is not None and context.original_route is route:
         route = context
     return id(scope.get("app")), getattr(route, "path", ""), _methods(route)
-
-
-def _walk(app: Starlette, routes: list[BaseRoute], prefix: str) -> Iterator[tuple[_Place, Route]]:
-    for route in _contexts(routes):
-        original = getattr(route, "original_route", route)
-        path = getattr(route, "path", None) or ""
-        if isinstance(original, Mount | Host):
-            inner = _mounted_app(route) or app
-            yield from _walk(inner, list(route.routes or ()), prefix + path)
-        elif (dependant := getattr(route, "dependant", None)) is not None:
-            methods = _methods(route)
-            calls = tuple(_calls(dependant))
-            pattern = compile_path(prefix)[0]
-            yield (id(app), path, methods), Route(prefix + path, methods, calls, pattern)
 
 
 def _contexts(routes: list[BaseRoute]) -> Iterator[Any]:

@@ -259,6 +259,23 @@ def test_an_override_that_is_a_limit_is_a_bucket_of_its_own():
     assert statuses(app, "/x", "/x") == [200, 429]
 
 
+def test_limits_inside_of_overrides_are_buckets_of_their_own():
+    app = new_app()
+
+    def user(): ...
+
+    one, two = RateLimit(1, "1m"), RateLimit(1, "1m")
+    app.add_api_route("/x", lambda: {}, dependencies=[Depends(user)])
+    add(app, "/y", RateLimit(1, "1m"))
+
+    def stand_in(a: Annotated[Decision, Depends(one)], b: Annotated[Decision, Depends(two)]): ...
+
+    app.dependency_overrides[user] = stand_in
+
+    assert TestClient(app).get("/x").headers["ratelimit"].count("r=0") == 2
+    assert statuses(app, "/x", "/y") == [429, 200]
+
+
 def test_overriding_a_limit_switches_it_off():
     app, limit = new_app(), RateLimit(1, "1m")
     add(app, "/x", limit)

@@ -397,6 +397,17 @@ def test_hit_of_a_dynamic_limit_needs_its_dependency():
     assert statuses(app, {}) == [200]
 
 
+def test_hit_of_an_unnamed_limit_that_no_route_depends_on_says_that_it_needs_a_name():
+    app, limit = new_app(), RateLimit(2, "1m")
+
+    @app.get("/x")
+    async def x(request: Request):
+        with pytest.raises(ThrottleError, match="needs a name"):
+            await limit.hit(request)
+
+    assert statuses(app, {}) == [200]
+
+
 def test_peek_consumes_nothing_and_equals_the_next_hit():
     app, limit = new_app(), RateLimit(2, "1m")
     app.add_api_route("/x", lambda: {}, dependencies=[Depends(limit)])
@@ -475,7 +486,7 @@ async def test_a_worker_without_an_app_counts_a_named_limit():
 @pytest.mark.parametrize(
     ("limit", "says"),
     [
-        (RateLimit(1, "1m"), "needs a name"),
+        (RateLimit(1, "1m"), "needs a name: no route of the app depends on it"),
         ("unknown", "no limit is named 'unknown'; known are \\[\\]"),
         (RateLimit(lambda request: 5, "1m", name="plan"), "'plan' depends on the request"),
         (RateLimit(1, "1m", name="r", scope="route"), "no bucket outside of a request"),

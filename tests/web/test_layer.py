@@ -207,22 +207,16 @@ def test_the_endpoints_signature_is_untouched():
     assert "parameters" not in app.openapi()["paths"]["/dict"]["get"]
 
 
-def test_a_lifespan_closes_what_the_throttle_opened():
+def test_a_lifespan_closes_what_the_backend_opened():
     closed = []
 
     class Backend(MemoryBackend):
         async def aclose(self):
             closed.append(self)
 
-    app = FastAPI()
-    throttle = Throttle(app)
-    mine = throttle._backend = Backend()
+    app, backend = FastAPI(), Backend()
+    Throttle(app, backend=backend)
+
     with TestClient(app):
         assert closed == []
-    assert closed == [mine]
-
-    given = FastAPI()
-    Throttle(given, backend=Backend())
-    with TestClient(given):
-        pass
-    assert closed == [mine]
+    assert closed == [backend]

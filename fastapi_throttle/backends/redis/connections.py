@@ -13,6 +13,7 @@ from redis.asyncio.connection import (
     ConnectionPool,
 )
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 from fastapi_throttle.errors import ConfigurationError
@@ -60,10 +61,10 @@ def pool_factory(source: "str | Redis", *, budget: float, max_connections: int) 
             raise ConfigurationError(message) from None
         return lambda: BlockingConnectionPool.from_url(url, **options)
     pool: Any = getattr(source, "connection_pool", None)
-    if type(pool) not in (ConnectionPool, BlockingConnectionPool):
+    if not isinstance(pool, ConnectionPool) or isinstance(pool, SentinelConnectionPool):
         message = (
             "url or client must be a URL or a redis.asyncio.Redis client of one server, "
-            f"got {type(source).__name__}"
+            f"got {type(source).__module__}.{type(source).__qualname__}"
         )
         raise ConfigurationError(message)
     address = {
