@@ -40,6 +40,7 @@ def main() -> None:
     with contextlib.ExitStack() as started:
         python = os.environ.get(PYTHON_VARIABLE) or demo_environment()
         backend = started.enter_context(own_redis()) if options.redis == "auto" else options.redis
+        require_importable(python, backend)
         server = started.enter_context(demo_server(python, port, options.workers, backend))
         if wait_until(lambda: answers(port), server):
             say(f"Demo on http://{HOST}:{port} (backend: {described(backend)})  Ctrl-C stops it")
@@ -131,25 +132,34 @@ def own_redis() -> Iterator[str]:
             yield f"redis://{HOST}:{port}/0"
 
 
+def app_environment(backend: str) -> dict[str, str]:
+    """Return the environment that the app is configured by."""
+    environment = {**os.environ, "FASTAPI_THROTTLE_BACKEND": backend}
+    # Addressed to this script, not to the library.
+    environment.pop(PYTHON_VARIABLE, None)
+    return environment
+
+
+def require_importable(python: str, backend: str) -> None:
+    """Fail once where several workers would fail for ever: they are replaced when they end."""
+    with child([python, "-c", "import demo_app.main"], app_environment(backend)) as trial:
+        wait_until(lambda: False, trial)
+    if trial.returncode != 0:
+        fail("The demo app cannot be imported; the reason is above.")
+
+
 @contextlib.contextmanager
 def demo_server(
     python: str, port: int, workers: int, backend: str
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run the demo app under uvicorn."""
-    environment = {
-        **os.environ,
-        "FASTAPI_THROTTLE_BACKEND": backend,
-        "FASTAPI_THROTTLE_WORKERS": str(workers),
-    }
-    # Addressed to this script, not to the library.
-    environment.pop(PYTHON_VARIABLE, None)
     command = [python, "-m", "uvicorn", "demo_app.main:app", "--host", HOST, "--port", str(port)]
     command += ["--workers", str(workers), "--log-level", "warning"]
     # No proxy stands in front, so nobody may name another client address.
     command += ["--no-proxy-headers"]
     # Open event streams must not hold up the end.
     command += ["--timeout-graceful-shutdown", "2"]
-    with child(command, environment) as server:
+    with child(command, app_environment(backend)) as server:
         yield server
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import re
 import shutil
 import signal
 import socket
@@ -97,7 +98,9 @@ def running_demo(
             process.terminate()
 
 
-def run_demo(*options: str, environment: dict[str, str] = PREPARED) -> tuple[int, str]:
+def run_demo(
+    *options: str, environment: dict[str, str] = PREPARED, shows_traceback: bool = False
+) -> tuple[int, str]:
     """Run scripts/demo with something wrong; return its exit status and message."""
     ended = subprocess.run(
         [DEMO, *options],
@@ -107,7 +110,7 @@ def run_demo(*options: str, environment: dict[str, str] = PREPARED) -> tuple[int
         timeout=STOP_SECONDS,
         check=False,
     )
-    assert "Traceback" not in ended.stderr
+    assert ("Traceback" in ended.stderr) == shows_traceback
     return ended.returncode, ended.stderr
 
 
@@ -118,6 +121,29 @@ def path_with(directory: Path, *programs: str) -> str:
         assert found is not None
         (directory / program).symlink_to(found)
     return str(directory)
+
+
+def test_the_loop_of_the_readme_and_exactly_one_wait(tmp_path: Path):
+    readme = (DEMO.parents[1] / "README.md").read_text(encoding="utf-8")
+    loop = re.search(r"^for i in .*?^done$", readme, re.DOTALL | re.MULTILINE)
+    assert loop is not None
+    with running_demo(tmp_path) as demo:
+        command = loop[0].replace("127.0.0.1:8000", demo.address)
+        output = subprocess.run(
+            ["bash", "-c", command], capture_output=True, text=True, check=True, timeout=60
+        ).stdout
+
+        lines = output.splitlines()
+        assert [line.strip() for line in lines[:LIMIT]] == ["200"] * LIMIT
+        status, retry_after = lines[LIMIT].split()
+        assert status == "429"
+        assert 1 <= int(retry_after) <= 30
+
+        _, wait = demo.get("/limited")
+        assert wait is not None
+        time.sleep(int(wait))
+
+        assert demo.get("/limited")[0] == 200
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -193,6 +219,18 @@ def test_wrong_usage_says_what_is_right(options: list[str], expected: str):
 
     assert status == 2
     assert expected in message
+
+
+def test_an_app_that_cannot_start_fails_once(tmp_path: Path):
+    status, message = run_demo(
+        *("--port", "0", "--workers", "2", "--redis", "redis://127.0.0.1:1"),
+        environment={**PREPARED, "FASTAPI_THROTTLE_KEY_PREFIX": "not a prefix"},
+        shows_traceback=True,
+    )
+
+    assert status == 1
+    assert "key_prefix" in message
+    assert message.count("The demo app cannot be imported") == 1
 
 
 def test_a_missing_redis_server_is_named(tmp_path: Path):
