@@ -4,9 +4,9 @@
 """
 
 from fastapi_throttle.backends import Backend, MemoryBackend, RedisBackend
-from fastapi_throttle.dependency import UNLIMITED, RateLimit, tiers
+from fastapi_throttle.dependency import UNLIMITED, RateLimit, all_of, tiers
 from fastapi_throttle.errors import BackendError, ConfigurationError, ThrottleError
-from fastapi_throttle.identity import client_ip, everyone, first_of, principal
+from fastapi_throttle.identity import api_key, client_ip, email, everyone, first_of, principal
 from fastapi_throttle.model import Decision, Policy
 from fastapi_throttle.settings import ThrottleSettings
 from fastapi_throttle.throttle import Throttle
@@ -27,7 +27,10 @@ __all__ = [
     "Throttle",
     "ThrottleError",
     "ThrottleSettings",
+    "all_of",
+    "api_key",
     "client_ip",
+    "email",
     "everyone",
     "first_of",
     "principal",

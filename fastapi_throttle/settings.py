@@ -1,7 +1,22 @@
 """Configuration from arguments and the environment."""
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import json
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _split(value: Any) -> Any:
+    """Read a list as people write it into an environment: JSON, or separated by commas."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class ThrottleSettings(BaseSettings):
@@ -17,6 +32,15 @@ class ThrottleSettings(BaseSettings):
         secret: Keys the digests of identities in storage keys. Without it, addresses and user
             names can be found out by whoever reads Redis.
         key_prefix: Starts every storage key. Applications that share a Redis need different ones.
+        trusted_proxies: Networks of the proxies that are believed about the client's address; in
+            the environment as JSON or separated by commas. For this and the following, see
+            `identity.AddressRules`.
+        trusted_hops: How many proxies stand in front of the app.
+        proxy_header: The one header that is read.
+        trust_unix_peer: Whether to believe what comes through a unix socket.
+        ipv4_prefix: How many bits of an IPv4 address make an identity.
+        ipv6_prefix: The same for IPv6.
+        unsafe_trust_any_proxy: Accept networks that hold every address.
     """
 
     model_config = SettingsConfigDict(env_prefix="FASTAPI_THROTTLE_", extra="forbid")
@@ -26,4 +50,11 @@ class ThrottleSettings(BaseSettings):
     budget_ms: int = Field(default=250, ge=1, le=60_000)
     redis_max_connections: int = Field(default=50, ge=1, le=10_000)
     secret: SecretStr | None = Field(default=None, min_length=1)
+    trusted_proxies: Networks = ()
+    trusted_hops: int = 0
+    proxy_header: str = "x-forwarded-for"
+    trust_unix_peer: bool = False
+    ipv4_prefix: int = 32
+    ipv6_prefix: int = 64
+    unsafe_trust_any_proxy: bool = False
     key_prefix: str = Field(default="ft", pattern=r"^[A-Za-z0-9_.-]{1,32}$")

@@ -10,7 +10,8 @@ from fastapi_throttle.backends import Backend, MemoryBackend, RedisBackend
 from fastapi_throttle.dependency import RateLimit, Runtime
 from fastapi_throttle.dependency.runtime import STATE
 from fastapi_throttle.errors import ConfigurationError
-from fastapi_throttle.identity import is_connection_only, parse_identity
+from fastapi_throttle.identity import is_connection_only
+from fastapi_throttle.identity.identity import logger
 from fastapi_throttle.model import Decision, Hit
 from fastapi_throttle.settings import ThrottleSettings
 from fastapi_throttle.web import ThrottleLayer
@@ -81,6 +82,7 @@ class Throttle:
         def build_with_layer() -> ASGIApp:
             # Outermost whatever middleware is added later. Routes are all declared by now.
             self._runtime.buckets.check()
+            self._warn_without_secret()
             return ThrottleLayer(build(), runtime=self._runtime, on_shutdown=self.aclose)
 
         app.build_middleware_stack = build_with_layer  # type: ignore[method-assign]
@@ -128,11 +130,18 @@ class Throttle:
         """
         await self._backend.aclose()
 
+    def _warn_without_secret(self) -> None:
+        if self.settings.secret is None and not isinstance(self._backend, MemoryBackend):
+            logger.warning(
+                "Identities are stored without a secret: whoever reads the store can find out "
+                "addresses and user names by trying. Set FASTAPI_THROTTLE_SECRET."
+            )
+
     def _claim(self, limit: RateLimit | str, key: str, cost: int) -> Hit:
         buckets = self._runtime.buckets
         known = buckets.named(limit) if isinstance(limit, str) else limit
         policy = known.policy_outside_requests()
-        return self._runtime.hit(buckets.of(known, None), policy, parse_identity(key), cost)
+        return self._runtime.hit(buckets.of(known, None), policy, self._runtime.parse(key), cost)
 
 
 def _backend_of(settings: ThrottleSettings) -> Backend:

@@ -5,6 +5,7 @@ names, routes in declaration order, rules as written. Never from an object's add
 """
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeGuard
 
 from starlette.applications import Starlette
@@ -91,9 +92,9 @@ class Buckets:
             ConfigurationError: One name stands for two rules.
         """
         for route in self._read_routes().routes:
-            for call in route.calls:
-                if _is_limit(call) and call.name:
-                    self._of_name(call)
+            for limit in _limits(route.calls):
+                if limit.name:
+                    self._of_name(limit)
 
     def _of_name(self, limit: Limit) -> Bucket:
         known = self._named.setdefault(limit.name or "", limit)
@@ -129,19 +130,28 @@ class Buckets:
         seen: set[object] = set()
 
         def name_after(place: Bucket, calls: tuple[object, ...]) -> None:
-            for call in calls:
-                if _is_limit(call) and not call.name and call not in seen:
-                    seen.add(call)
-                    bucket = (*place, call.rule)
+            for limit in _limits(calls):
+                if not limit.name and limit not in seen:
+                    seen.add(limit)
+                    bucket = (*place, limit.rule)
                     taken[bucket] += 1
                     # The ordinal tells equal rules of one place apart.
-                    self._unnamed[call] = (*bucket, str(taken[bucket]))
+                    self._unnamed[limit] = (*bucket, str(taken[bucket]))
 
         for route in table.routes:
             name_after(("route", str(route)), route.calls)
         for original, calls in table.overrides():
             name_after(("override", name_of(original)), calls)
         return table
+
+
+def _limits(calls: Iterable[object]) -> Iterator[Limit]:
+    """Yield the limits among *calls*, and those that are decided together in one of them."""
+    for call in calls:
+        together = getattr(call, "limits", ())
+        for one in (call, *together) if isinstance(together, tuple) else (call,):
+            if _is_limit(one):
+                yield one
 
 
 def _is_limit(call: object) -> TypeGuard[Limit]:

@@ -7,6 +7,7 @@ from fastapi import params
 from starlette.requests import HTTPConnection
 
 from fastapi_throttle.dependency.buckets import Bucket
+from fastapi_throttle.dependency.claim import Claim, hit, hit_once, peek, reset
 from fastapi_throttle.dependency.rules import Rules, Tiers
 from fastapi_throttle.dependency.runtime import Runtime, ledger_for
 from fastapi_throttle.errors import ConfigurationError, ThrottleError
@@ -14,7 +15,6 @@ from fastapi_throttle.identity import (
     Identity,
     identity_of,
     is_connection_only,
-    parse_identity,
 )
 from fastapi_throttle.identity.identity import name_of
 from fastapi_throttle.identity.injection import CONNECTION, as_dependency, signature
@@ -86,18 +86,18 @@ class RateLimit:
         self.name = None if name is None else check_name(name)
         self.scope = scope
         self._rules = Rules(limit, window, algorithm, burst, self.name)
-        self._key = None if key is None else as_dependency("key", key)
+        self._key = None if key is None else as_dependency("key", key, is_resolver=True)
         self._cost = cost
-        dependencies: dict[str, Dependency] = {}
+        self.dependencies: dict[str, Dependency] = {}
         if self._key is not None:
-            dependencies["key"] = self._key
+            self.dependencies["key"] = self._key
         if self._rules.dependency is not None:
-            dependencies["limit"] = self._rules.dependency
+            self.dependencies["limit"] = self._rules.dependency
         if isinstance(cost, int):
             self._check_static_cost(cost)
         else:
-            dependencies["cost"] = self._cost = as_dependency("cost", cost)
-        self.__signature__ = signature(dependencies)
+            self.dependencies["cost"] = self._cost = as_dependency("cost", cost)
+        self.__signature__ = signature(self.dependencies)
 
     @property
     def rule(self) -> str:
@@ -106,20 +106,20 @@ class RateLimit:
 
     async def __call__(self, **injected: Any) -> Decision:
         """Count this request, once; FastAPI calls it with what the signature names."""
-        connection: HTTPConnection = injected[CONNECTION]
-        ledger = ledger_for(connection)
-        bucket = self._bucket(ledger, connection)
-        decision = ledger.counted.get(bucket)
-        if decision is None:
-            policy = self._rules.static or self._rules.policy(injected.get("limit"))
-            identity = self._identity(ledger.runtime, connection, injected.get("key"))
-            ledger.resolved[self] = identity, policy
-            cost = self._cost_of(injected.get("cost", self._cost))
-            decision = await _hit(ledger, bucket, identity, policy, cost)
-            ledger.counted[bucket] = decision
+        ledger = ledger_for(injected[CONNECTION])
+        (decision,) = await hit_once(ledger, self.claim(ledger, injected))
         if not decision.allowed:
-            raise refusal_of(decision)
+            raise refusal_of([decision])
         return decision
+
+    def claim(self, ledger: RequestLedger, injected: dict[str, Any]) -> Claim:
+        """Return what a request claims, from what FastAPI resolved for it."""
+        connection: HTTPConnection = injected[CONNECTION]
+        policy = self._rules.static or self._rules.policy(injected.get("limit"))
+        identity = self._identity(ledger.runtime, connection, injected.get("key"))
+        ledger.resolved[self] = identity, policy
+        cost = self._cost_of(injected.get("cost", self._cost))
+        return Claim(self._bucket(ledger, connection), policy, identity, cost)
 
     async def hit(
         self, connection: HTTPConnection, key: str | None = None, cost: int = 1
@@ -140,9 +140,8 @@ class RateLimit:
                 dependency run first.
         """
         ledger = ledger_for(connection)
-        identity, policy = self._resolved(ledger, connection, key)
-        bucket = self._bucket(ledger, connection)
-        return await _hit(ledger, bucket, identity, policy, _checked_cost(cost, "cost"))
+        cost = _checked_cost(cost, "cost")
+        return (await hit(ledger, self._claim_outside(ledger, connection, key, cost)))[0]
 
     async def peek(self, connection: HTTPConnection, key: str | None = None) -> Decision:
         """Tell whether a cost of 1 would be admitted now. Consumes and creates nothing.
@@ -151,12 +150,7 @@ class RateLimit:
             ThrottleError: As for `hit`.
         """
         ledger = ledger_for(connection)
-        identity, policy = self._resolved(ledger, connection, key)
-        if not policy.quotas:
-            return Decision.unlimited(policy)
-        bucket = self._bucket(ledger, connection)
-        runtime: Runtime = ledger.runtime
-        return (await runtime.decider.peek((runtime.hit(bucket, policy, identity, 1),)))[0]
+        return await peek(ledger, self._claim_outside(ledger, connection, key, 1))
 
     async def reset(self, connection: HTTPConnection, key: str | None = None) -> None:
         """Forget what was used.
@@ -166,11 +160,7 @@ class RateLimit:
             BackendError: The store could not answer.
         """
         ledger = ledger_for(connection)
-        identity, policy = self._resolved(ledger, connection, key)
-        if policy.quotas:
-            bucket = self._bucket(ledger, connection)
-            runtime: Runtime = ledger.runtime
-            await runtime.decider.reset((runtime.hit(bucket, policy, identity, 0),))
+        await reset(ledger, self._claim_outside(ledger, connection, key, 0))
 
     def policy_outside_requests(self) -> Policy:
         """Return the policy, for code that has no request.
@@ -192,6 +182,13 @@ class RateLimit:
     def _identity(self, runtime: Runtime, connection: HTTPConnection, value: object) -> Identity:
         return identity_of(value, source=self._key) or runtime.identify(connection)
 
+    def _claim_outside(
+        self, ledger: RequestLedger, connection: HTTPConnection, key: str | None, cost: int
+    ) -> Claim:
+        """Return a claim that FastAPI resolved nothing for."""
+        identity, policy = self._resolved(ledger, connection, key)
+        return Claim(self._bucket(ledger, connection), policy, identity, cost)
+
     def _resolved(
         self, ledger: RequestLedger, connection: HTTPConnection, key: str | None
     ) -> tuple[Identity, Policy]:
@@ -204,7 +201,7 @@ class RateLimit:
             )
             raise ThrottleError(message)
         if key is not None:
-            return parse_identity(key), policy
+            return ledger.runtime.parse(key), policy
         if known:
             return known[0], policy
         if self._key is None or is_connection_only(self._key):
@@ -233,19 +230,6 @@ class RateLimit:
                     f"once, got {cost}"
                 )
                 raise ConfigurationError(message)
-
-
-async def _hit(
-    ledger: RequestLedger, bucket: Bucket, identity: Identity, policy: Policy, cost: int
-) -> Decision:
-    if policy.quotas:
-        runtime: Runtime = ledger.runtime
-        hit = runtime.hit(bucket, policy, identity, cost)
-        decision = (await runtime.decider.hit((hit,)))[0]
-    else:
-        decision = Decision.unlimited(policy)
-    ledger.decisions[bucket] = decision
-    return decision
 
 
 def _checked_cost(cost: object, source: str) -> int:

@@ -11,7 +11,15 @@ from fastapi_throttle.algorithms import ALGORITHMS
 from fastapi_throttle.backends import Backend, MemoryBackend
 from fastapi_throttle.decider import Decider
 from fastapi_throttle.dependency.buckets import Bucket, Buckets
-from fastapi_throttle.identity import Digest, Identity, client_ip, first_of, principal
+from fastapi_throttle.identity import (
+    AddressRules,
+    Digest,
+    Identity,
+    client_ip,
+    first_of,
+    parse_identity,
+    principal,
+)
 from fastapi_throttle.identity.identity import ConnectionResolver, logger
 from fastapi_throttle.model import AlgorithmName, Hit, Policy
 from fastapi_throttle.settings import ThrottleSettings
@@ -45,6 +53,15 @@ class Runtime:
         self.decider = Decider(backend, enabled=settings.enabled)
         self.buckets = Buckets(app)
         self.default_key = default_key or first_of(principal(), client_ip())
+        self.address_rules = AddressRules(
+            trusted_proxies=settings.trusted_proxies,
+            trusted_hops=settings.trusted_hops,
+            proxy_header=settings.proxy_header,
+            trust_unix_peer=settings.trust_unix_peer,
+            ipv4_prefix=settings.ipv4_prefix,
+            ipv6_prefix=settings.ipv6_prefix,
+            unsafe_trust_any_proxy=settings.unsafe_trust_any_proxy,
+        )
         self._digest = Digest(secret.get_secret_value().encode() if secret else None)
         self._prefix = settings.key_prefix
         self._bucket_digest = lru_cache(maxsize=4096)(self._make_bucket_digest)
@@ -59,6 +76,10 @@ class Runtime:
             for quota in policy.quotas
         )
         return Hit(policy, keys, cost)
+
+    def parse(self, key: str) -> Identity:
+        """Read who pays from text: ``"user:42"``."""
+        return parse_identity(key, self.address_rules)
 
     def identify(self, connection: HTTPConnection) -> Identity:
         """Return who pays where no resolver of the application says so: never nobody."""

@@ -1,5 +1,6 @@
 """What a resolver gives: a kind and a value, never compared across kinds."""
 
+import inspect
 import logging
 from collections.abc import Hashable
 from typing import NamedTuple, Protocol, TypeGuard
@@ -47,7 +48,8 @@ def identity_of(value: object, kind: str = PLAIN, *, source: object = None) -> I
     """Turn what a resolver returned into an identity; None means: nobody, ask the next one.
 
     Ids count by their text, so 42 and "42" are one. Empty and blank text is nobody: it would be
-    one bucket for everyone who sends none. So is any other type, which is logged.
+    one bucket for everyone who sends none. So is any other type, which is logged. A tuple is one
+    identity if all of its parts are.
 
     Args:
         value: An id, an `Identity`, or None.
@@ -56,20 +58,40 @@ def identity_of(value: object, kind: str = PLAIN, *, source: object = None) -> I
     """
     if value is None or isinstance(value, Identity):
         return value
-    if isinstance(value, bytes):
-        text = value
-    elif isinstance(value, str | int | UUID) and not isinstance(value, bool):
-        text = encode(str(value))
-    else:
-        warn_once(
-            (source, type(value)),
-            "%s returned a value of type %s as an identity; it must be str, bytes, int or UUID. "
-            "Such requests are limited by the next resolver or by their address.",
-            name_of(source),
-            type(value).__name__,
-        )
+    if isinstance(value, tuple):
+        parts = [identity_of(part, kind, source=source) for part in value]
+        known = [part.value for part in parts if part is not None]
+        # A tuple is another kind than what its parts, put together, could spell.
+        return Identity(f"{kind}()", _framed(known)) if known and len(known) == len(value) else None
+    text = _text_of(value)
+    if text is None:
+        _refuse(value, source)
         return None
     return Identity(kind, text) if text.strip() else None
+
+
+def _text_of(value: object) -> bytes | None:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, bool) or not isinstance(value, str | int | UUID):
+        return None
+    return encode(str(value))
+
+
+def _framed(parts: list[bytes]) -> bytes:
+    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+
+
+def _refuse(value: object, source: object) -> None:
+    if inspect.iscoroutine(value):
+        value.close()
+    warn_once(
+        (source, type(value)),
+        "%s returned a value of type %s as an identity; it must be str, bytes, int, UUID or a "
+        "tuple of these. Such requests are limited by the next resolver or by their address.",
+        name_of(source),
+        type(value).__name__,
+    )
 
 
 _warned: set[Hashable] = set()
@@ -84,4 +106,5 @@ def warn_once(cause: Hashable, message: str, *args: object) -> None:
 
 def name_of(source: object) -> str:
     """Name a callable for a message."""
+    source = getattr(source, "dependency", source)
     return getattr(source, "__qualname__", type(source).__name__)

@@ -5,14 +5,17 @@ they run once per request, can be overridden in tests and show in the OpenAPI do
 """
 
 import inspect
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial, wraps
 from inspect import Parameter, Signature
 from typing import Any
 
 from fastapi import Depends, params
 from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
+
+from fastapi_throttle.identity.identity import name_of, warn_once
 
 CONNECTION = "_connection"
 
@@ -29,8 +32,15 @@ def signature(dependencies: dict[str, "Callable[..., Any] | params.Depends"]) ->
     return Signature([connection, *others])
 
 
-def as_dependency(argument: str, value: object) -> "Callable[..., Any] | params.Depends":
+def as_dependency(
+    argument: str, value: object, *, is_resolver: bool = False
+) -> "Callable[..., Any] | params.Depends":
     """Return *value* if FastAPI can resolve it; adapt ``lambda request: ...``.
+
+    Args:
+        argument: What it was given as, for messages.
+        value: What was given.
+        is_resolver: What an adapted callable raises is then logged, and it knows nobody.
 
     Raises:
         TypeError: It is neither callable nor ``Depends(...)``, or a bare security scheme, which
@@ -46,13 +56,13 @@ def as_dependency(argument: str, value: object) -> "Callable[..., Any] | params.
         message = (
             f"{argument} must be a verified identity, got the bare scheme {type(value).__name__}: "
             "what the caller sent is not checked, so every invented value would be a new caller. "
-            "Pass a dependency that looks it up"
+            "Use api_key(scheme, verify=...)"
         )
         raise TypeError(message)
     if not callable(value):
         message = f"{argument} must be a FastAPI dependency, got {value!r}"
         raise TypeError(message)
-    return _adapt(value)
+    return _adapt(value, is_resolver=is_resolver)
 
 
 def _depends(dependency: "Callable[..., Any] | params.Depends") -> params.Depends:
@@ -62,33 +72,54 @@ def _depends(dependency: "Callable[..., Any] | params.Depends") -> params.Depend
     return marker
 
 
-def _adapt(function: Callable[..., Any]) -> Callable[..., Any]:
+def _adapt(function: Callable[..., Any], *, is_resolver: bool) -> Callable[..., Any]:
     """Give the lone, unannotated parameter of a function the connection.
 
     FastAPI would read ``lambda request: ...`` as a required query parameter named request.
     """
-    if isinstance(function, type) or not inspect.isroutine(function):
+    if not _takes_the_request(function):
         return function
-    parameters = list(inspect.signature(function).parameters.values())
-    if len(parameters) != 1:
-        return function
-    lone = parameters[0]
-    is_plain = lone.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-    if not is_plain or lone.annotation is not Parameter.empty or lone.default is not lone.empty:
-        return function
+    guard = partial(caught, function) if is_resolver else nullcontext
 
     if inspect.iscoroutinefunction(function):
 
         @wraps(function)
         async def adapted(connection: HTTPConnection) -> Any:
-            return await function(connection)
+            with guard():
+                return await function(connection)
     else:
 
         @wraps(function)
         def adapted(connection: HTTPConnection) -> Any:
-            return function(connection)
+            with guard():
+                return function(connection)
 
     takes = Parameter("connection", Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection)
     adapted.__signature__ = Signature([takes])  # type: ignore[attr-defined]
     del adapted.__wrapped__  # it would lead back to the signature that misleads
     return adapted
+
+
+def _takes_the_request(function: Callable[..., Any]) -> bool:
+    if not inspect.isroutine(function):
+        return False
+    parameters = list(inspect.signature(function).parameters.values())
+    if len(parameters) != 1:
+        return False
+    (lone,) = parameters
+    is_positional = lone.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    return is_positional and lone.annotation is lone.default is Parameter.empty
+
+
+@contextmanager
+def caught(function: object) -> Iterator[None]:
+    """Log what *function* raises, by its type alone: the message may quote a key."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - the application's code
+        warn_once(
+            (function, type(error)),
+            "%s raised %s; such requests are limited by the next resolver or by their address.",
+            name_of(function),
+            type(error).__name__,
+        )

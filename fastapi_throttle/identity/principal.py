@@ -36,7 +36,9 @@ class Principal:
     """The user that a dependency of the application returns."""
 
     def __init__(self, dependency: "Callable[..., Any] | params.Depends", by: str | None) -> None:
-        self.__signature__ = signature({"user": as_dependency("dependency", dependency)})
+        self.__signature__ = signature(
+            {"user": as_dependency("dependency", dependency, is_resolver=True)}
+        )
         self._source = dependency
         self._by = by
 

@@ -39,7 +39,7 @@ class FirstOf:
             message = "first_of needs at least one resolver, got none"
             raise TypeError(message)
         self._resolvers = {
-            f"resolver_{index}": as_dependency("first_of", resolver)
+            f"resolver_{index}": as_dependency("first_of", resolver, is_resolver=True)
             for index, resolver in enumerate(resolvers)
         }
         self.__signature__ = signature(self._resolvers)

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_throttle.web.fields import rate_limit_fields, retry_after_field
 from fastapi_throttle.web.ledger import RequestLedger, open_ledger
+from fastapi_throttle.web.refusal import longest
 
 _RESPONSE_STARTS = ("http.response.start", "websocket.http.response.start")
 _REFUSED = (429, 503)
@@ -53,9 +54,9 @@ def _write_fields(message: Message, ledger: RequestLedger) -> None:
     for name, value in rate_limit_fields(ledger.decisions.values()).items():
         headers[name] = value
     if message["status"] in _REFUSED:
-        for decision in ledger.decisions.values():
-            retry_after = None if decision.allowed else retry_after_field(decision)
-            if retry_after is not None:
-                # A handler of the application may have rebuilt the response without it.
-                headers.setdefault("Retry-After", retry_after)
+        refusals = [decision for decision in ledger.decisions.values() if not decision.allowed]
+        retry_after = retry_after_field(longest(refusals)) if refusals else None
+        if retry_after is not None:
+            # A handler of the application may have rebuilt the response without it.
+            headers.setdefault("Retry-After", retry_after)
     message["headers"] = headers.raw

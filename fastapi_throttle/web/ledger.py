@@ -7,6 +7,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from fastapi_throttle.identity import Identity
+from fastapi_throttle.identity.client_ip import SCOPE_KEY as RULES_KEY
 from fastapi_throttle.model import Decision, Policy
 
 SCOPE_KEY = "fastapi_throttle"
@@ -43,4 +44,5 @@ def open_ledger(scope: Scope, runtime: Any) -> RequestLedger:
     """Put a ledger into *scope*. Copies of the scope, which middleware makes, share it."""
     ledger = RequestLedger(runtime, scope.get("root_path", ""))
     scope[SCOPE_KEY] = ledger
+    scope[RULES_KEY] = runtime.address_rules
     return ledger

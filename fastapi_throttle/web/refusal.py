@@ -1,5 +1,8 @@
 """What a refused caller gets. Ordinary `HTTPException`s: an application's own handler works."""
 
+from collections.abc import Sequence
+from math import inf
+
 from fastapi import HTTPException
 from starlette import status
 
@@ -10,35 +13,54 @@ from fastapi_throttle.web.fields import rate_limit_fields, retry_after_field
 class RateLimitExceeded(HTTPException):
     """Raised by the dependency when a limit refuses a request.
 
+    Args:
+        decisions: All that were made together; at least one refuses.
+
     Attributes:
-        decision: What was decided.
+        decision: The one that refuses longest.
     """
 
-    def __init__(self, decision: Decision) -> None:
-        super().__init__(status.HTTP_429_TOO_MANY_REQUESTS, _detail(decision), _fields(decision))
-        self.decision = decision
+    def __init__(self, *decisions: Decision) -> None:
+        self.decision = longest(decisions)
+        status_code, detail = status.HTTP_429_TOO_MANY_REQUESTS, _detail(self.decision)
+        super().__init__(status_code, detail, _fields(self.decision, decisions))
 
 
 class RateLimitUnavailable(HTTPException):
     """Raised by the dependency when the store cannot answer and the limit must not be passed.
 
+    Args:
+        decisions: All that were to be made together; all are degraded.
+
     Attributes:
         decision: A degraded decision: it tells when to come back, not what is left.
     """
 
-    def __init__(self, decision: Decision) -> None:
+    def __init__(self, *decisions: Decision) -> None:
+        self.decision = longest(decisions)
         detail = "The rate limit cannot be checked at the moment."
-        super().__init__(status.HTTP_503_SERVICE_UNAVAILABLE, detail, _fields(decision))
-        self.decision = decision
+        status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+        super().__init__(status_code, detail, _fields(self.decision, decisions))
 
 
-def refusal_of(decision: Decision) -> RateLimitExceeded | RateLimitUnavailable:
-    """Return what to raise for a decision that does not allow."""
-    return RateLimitUnavailable(decision) if decision.degraded else RateLimitExceeded(decision)
+def refusal_of(decisions: Sequence[Decision]) -> RateLimitExceeded | RateLimitUnavailable:
+    """Return what to raise for decisions that were made together and do not allow."""
+    if any(decision.degraded for decision in decisions):
+        return RateLimitUnavailable(*decisions)
+    return RateLimitExceeded(*decisions)
 
 
-def _fields(decision: Decision) -> dict[str, str]:
-    fields = {"Cache-Control": "no-store", **rate_limit_fields([decision])}
+def longest(decisions: Sequence[Decision]) -> Decision:
+    """Return the decision that refuses longest; never is longest of all."""
+    refusals = [decision for decision in decisions if not decision.allowed]
+    return max(
+        refusals,
+        key=lambda decision: inf if decision.retry_after is None else decision.retry_after,
+    )
+
+
+def _fields(decision: Decision, decisions: Sequence[Decision]) -> dict[str, str]:
+    fields = {"Cache-Control": "no-store", **rate_limit_fields(decisions)}
     retry_after = retry_after_field(decision)
     return fields if retry_after is None else {**fields, "Retry-After": retry_after}
 

@@ -4,12 +4,17 @@ from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.authentication import SimpleUser, UnauthenticatedUser
 from starlette.requests import HTTPConnection
 
 from fastapi_throttle import client_ip, everyone, first_of, principal
-from fastapi_throttle.identity import Identity, identity_of, parse_identity
+from fastapi_throttle.identity import AddressRules, Identity, identity_of, parse_identity
 from fastapi_throttle.identity.principal import user_id
+
+IDS = st.text(st.characters(), min_size=1).filter(str.strip) | st.integers()
+TUPLES = st.lists(IDS, min_size=1, max_size=3).map(tuple)
 
 
 def connection(client=("203.0.113.9", 1), user=None):
@@ -141,9 +146,32 @@ def test_an_id_counts_by_its_text(value, expected):
     assert identity_of(value) == Identity("key", expected)
 
 
-@pytest.mark.parametrize("value", [None, "", " ", b" ", True, False, 1.0, [], ("a",)])
+@pytest.mark.parametrize(
+    "value", [None, "", " ", b" ", True, False, 1.0, [], (), ("a", None), ("a", [])]
+)
 def test_what_is_no_id_is_nobody(value):
     assert identity_of(value) is None
+
+
+@given(TUPLES, TUPLES)
+def test_tuples_of_ids_are_distinct_identities(one, other):
+    identities = {identity_of(one), identity_of(other)}
+
+    assert len(identities) == (1 if list(map(str, one)) == list(map(str, other)) else 2)
+
+
+def test_a_tuple_is_never_the_identity_of_a_plain_id():
+    spelled = identity_of(("a",)).value
+
+    assert identity_of(spelled) != identity_of(("a",))
+    assert identity_of(("tenant:a", "b")) != identity_of(("tenant", "a:b"))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_coroutine_that_nobody_awaited_is_nobody():
+    async def forgotten(): ...
+
+    assert identity_of(forgotten()) is None
 
 
 def test_first_of_asks_the_next_when_one_knows_nobody():
@@ -160,7 +188,7 @@ def test_first_of_a_dependency_needs_more_than_the_connection():
 
 
 def test_everyone_is_one():
-    assert everyone().identify(connection()) == parse_identity("all:")
+    assert everyone().identify(connection()) == parse_identity("all:", AddressRules())
 
 
 @pytest.mark.parametrize(
@@ -182,9 +210,9 @@ def test_everyone_is_one():
     ],
 )
 def test_an_identity_is_read_from_text(text, expected):
-    assert parse_identity(text) == expected
+    assert parse_identity(text, AddressRules()) == expected
 
 
 def test_text_must_be_text():
     with pytest.raises(TypeError, match="key must be text such as 'user:42', got 42"):
-        parse_identity(42)
+        parse_identity(42, AddressRules())

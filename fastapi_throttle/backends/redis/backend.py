@@ -1,7 +1,7 @@
 """Decides in one script call inside Redis."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -58,9 +58,7 @@ class RedisBackend:
 
     async def reset(self, hits: Sequence[Hit]) -> None:
         """See `Backend.reset`."""
-        keys = chain.from_iterable(hit.keys for hit in hits)
-        client: Any = self._per_loop.client()
-        await self._within_budget(client.delete(*keys))
+        await self._within_budget(self._delete(chain.from_iterable(hit.keys for hit in hits)))
 
     async def aclose(self) -> None:
         """See `Backend.aclose`: closes the connections of the running event loop."""
@@ -71,13 +69,18 @@ class RedisBackend:
         keys = [key for hit in hits for key in hit.keys]
         rest = (len(keys), *keys, *script.arguments(hits, peek=peek, now=now))
         # redis-py leaves its commands untyped.
-        execute: Any = self._per_loop.client().execute_command
+        client: Any = await self._per_loop.client()
+        execute = client.execute_command
         try:
             reply = await execute("EVALSHA", script.SHA, *rest)
         except NoScriptError:
             # Answered before anything ran, so this is still the first execution.
             reply = await execute("EVAL", script.TEXT, *rest)
         return decisions_of(hits, script.verdicts(reply))
+
+    async def _delete(self, keys: Iterable[str]) -> None:
+        client: Any = await self._per_loop.client()
+        await client.delete(*keys)
 
     async def _within_budget(self, call: Awaitable[T]) -> T:
         try:

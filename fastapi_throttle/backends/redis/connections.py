@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from inspect import signature
 from typing import Any
 
@@ -107,25 +107,41 @@ class PerLoop:
 
     def __init__(self, make_pool: PoolFactory) -> None:
         self._make_pool = make_pool
-        self._clients: dict[asyncio.AbstractEventLoop, Redis] = {}
+        self._opened: dict[asyncio.AbstractEventLoop, tuple[Redis, AsyncGenerator[None]]] = {}
+        self._inherited: list[object] = []
         self._pid = os.getpid()
 
-    def client(self) -> Redis:
+    async def client(self) -> Redis:
         """Return the client of the running loop."""
         if self._pid != os.getpid():
-            self._clients, self._pid = {}, os.getpid()
+            # Never let go of: to close a socket would end the parent's watch over it, which a
+            # fork shares.
+            self._inherited.append(self._opened)
+            self._opened, self._pid = {}, os.getpid()
         loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            # A closed loop never comes back; its sockets went with it.
-            self._clients = {
-                known: its for known, its in self._clients.items() if not known.is_closed()
-            }
-            client = self._clients[loop] = Redis(connection_pool=self._make_pool())
-        return client
+        if loop not in self._opened:
+            for known in list(self._opened):  # a copy: other threads open and close theirs
+                if known.is_closed():
+                    self._opened.pop(known, None)
+            client = Redis(connection_pool=self._make_pool())
+            self._opened[loop] = client, _closing(client)
+            await anext(self._opened[loop][1])
+        return self._opened[loop][0]
 
     async def aclose(self) -> None:
         """Close the connections of the running loop."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None and self._pid == os.getpid():
-            await client.connection_pool.disconnect(inuse_connections=True)
+        if self._pid == os.getpid():
+            opened = self._opened.pop(asyncio.get_running_loop(), None)
+            if opened is not None:
+                await opened[1].aclose()
+
+
+async def _closing(client: Redis) -> AsyncGenerator[None]:
+    """Close the connections of *client* when this generator ends: at the latest with its loop.
+
+    A loop ends its generators before it closes, and nobody else tells that it does.
+    """
+    try:
+        yield
+    finally:
+        await client.connection_pool.disconnect(inuse_connections=True)

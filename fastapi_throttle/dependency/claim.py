@@ -1,0 +1,65 @@
+"""What a request asks of a limit, and asking for it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from fastapi_throttle.dependency.buckets import Bucket
+from fastapi_throttle.dependency.runtime import Runtime
+from fastapi_throttle.identity import Identity
+from fastapi_throttle.model import Decision, Hit, Policy
+from fastapi_throttle.web import RequestLedger
+
+
+class Claim(NamedTuple):
+    """*cost* quota units of *policy* for *identity*, counted in *bucket*."""
+
+    bucket: Bucket
+    policy: Policy
+    identity: Identity
+    cost: int
+
+    def hit(self, runtime: Runtime) -> Hit:
+        """Return the claim as backends take it."""
+        return runtime.hit(self.bucket, self.policy, self.identity, self.cost)
+
+
+async def hit(ledger: RequestLedger, *claims: Claim) -> tuple[Decision, ...]:
+    """Decide *claims* together, all or nothing, and note the decisions for the fields."""
+    decisions = await _decide(ledger.runtime, claims)
+    for claim, decision in zip(claims, decisions, strict=True):
+        ledger.decisions[claim.bucket] = decision
+    return decisions
+
+
+async def hit_once(ledger: RequestLedger, *claims: Claim) -> tuple[Decision, ...]:
+    """Like `hit`, but what the request was counted for already stands."""
+    await hit(ledger, *(claim for claim in claims if claim.bucket not in ledger.counted))
+    for claim in claims:
+        ledger.counted.setdefault(claim.bucket, ledger.decisions[claim.bucket])
+    return tuple(ledger.counted[claim.bucket] for claim in claims)
+
+
+async def peek(ledger: RequestLedger, claim: Claim) -> Decision:
+    """Tell what `hit` would decide; nothing is noted."""
+    if not claim.policy.quotas:
+        return Decision.unlimited(claim.policy)
+    runtime: Runtime = ledger.runtime
+    return (await runtime.decider.peek((claim.hit(runtime),)))[0]
+
+
+async def reset(ledger: RequestLedger, claim: Claim) -> None:
+    """Forget what was used."""
+    runtime: Runtime = ledger.runtime
+    if claim.policy.quotas:
+        await runtime.decider.reset((claim.hit(runtime),))
+
+
+async def _decide(runtime: Runtime, claims: Sequence[Claim]) -> tuple[Decision, ...]:
+    limited = [claim for claim in claims if claim.policy.quotas]
+    if not limited:
+        return tuple(Decision.unlimited(claim.policy) for claim in claims)
+    decided = iter(await runtime.decider.hit([claim.hit(runtime) for claim in limited]))
+    return tuple(
+        next(decided) if claim.policy.quotas else Decision.unlimited(claim.policy)
+        for claim in claims
+    )

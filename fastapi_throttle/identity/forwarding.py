@@ -1,0 +1,115 @@
+"""Forwarding headers as lists of hops, nearest last."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from fastapi_throttle.identity.address import Address, parse_address
+
+EMPTY: Literal[""] = ""
+# What one entry says: an address, nothing at all, or something that cannot be read (None).
+Hop = Address | Literal[""] | None
+
+# However much a caller sends, the work is bounded.
+LONGEST_FIELD = 8 * 1024
+MOST_HOPS = 64
+_HIGHEST_PORT = 65_535
+
+# RFC 7239 section 4: forwarded-pair = token "=" ( token / quoted-string ).
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_QUOTED = r'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
+_PAIR = re.compile(rf"({_WORD})=({_WORD}|{_QUOTED})")
+_OWS = re.compile(r"[ \t]*")
+
+
+def read_hops(header: str, lines: Sequence[bytes]) -> list[Hop] | None:
+    """Return the hops that the lines of a header list; None where nothing can be believed.
+
+    Args:
+        header: The name of the header, lower case.
+        lines: Its lines in wire order.
+    """
+    if not lines or sum(map(len, lines)) + len(lines) - 1 > LONGEST_FIELD:
+        return None
+    texts = [line.decode("latin-1") for line in lines]
+    return _READERS.get(header, _read_single)(texts)
+
+
+def is_list_header(header: str) -> bool:
+    """Tell whether a header lists hops, rather than naming one address."""
+    return header in _READERS
+
+
+def parse_hop(text: str) -> Address | None:
+    """Read an address that may carry a port: ``1.2.3.4:80``, ``[2001:db8::1]:80``."""
+    text = text.strip(" \t")
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        has_port = not rest or (rest.startswith(":") and _is_port(rest[1:]))
+        return parse_address(host) if bracket and ":" in host and has_port else None
+    if text.count(":") == 1:
+        host, _, port = text.partition(":")
+        return parse_address(host) if "." in host and _is_port(port) else None
+    return parse_address(text)
+
+
+def _is_port(text: str) -> bool:
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(_HIGHEST_PORT))
+    return is_number and int(text) <= _HIGHEST_PORT
+
+
+def _read_forwarded_for(lines: list[str]) -> list[Hop]:
+    # Commas alone separate: a quotation mark is no syntax here and must not swallow an entry.
+    entries = ",".join(lines).split(",")[-MOST_HOPS:]
+    return [parse_hop(entry) if entry.strip(" \t") else EMPTY for entry in entries]
+
+
+def _read_forwarded(lines: list[str]) -> list[Hop]:
+    """Source: RFC 7239. A line that breaks its grammar is one entry that cannot be read."""
+    hops: list[Hop] = []
+    for line in lines:
+        hops += _forwarded_line(line)
+    return hops[-MOST_HOPS:]
+
+
+def _forwarded_line(line: str) -> list[Hop]:
+    hops: list[Hop] = []
+    position = 0
+    while True:
+        element: dict[str, str] = {}
+        while pair := _PAIR.match(line, _skip(line, position)):
+            name = pair[1].lower()
+            if name in element:
+                return [None]
+            element[name] = _unquoted(pair[2])
+            position = _skip(line, pair.end())
+            if line[position : position + 1] != ";":
+                break
+            position += 1
+        position = _skip(line, position)
+        if element or line[position : position + 1] not in ("", ","):
+            hops.append(parse_hop(element.get("for", "")))
+        if position >= len(line):
+            return hops
+        if line[position] != ",":
+            return [None]
+        position += 1
+
+
+def _skip(line: str, position: int) -> int:
+    match = _OWS.match(line, position)
+    return match.end() if match else position
+
+
+def _unquoted(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text[1:-1]) if text.startswith('"') else text
+
+
+def _read_single(lines: list[str]) -> list[Hop] | None:
+    return [parse_hop(lines[0])] if len(lines) == 1 else None
+
+
+_READERS: dict[str, Callable[[list[str]], list[Hop] | None]] = {
+    "x-forwarded-for": _read_forwarded_for,
+    "forwarded": _read_forwarded,
+}
