@@ -1,0 +1,142 @@
+"""One backend, many event loops, threads and processes: each has connections of its own."""
+
+import asyncio
+import gc
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+
+from oracle import hit_of, policy_of
+from redis_server import RedisServer
+
+from fastapi_throttle.backends import RedisBackend
+from fastapi_throttle.backends.redis.connections import PerLoop, pool_factory
+
+POLICY = policy_of((1_000, 60_000_000))
+
+
+def test_one_backend_serves_one_event_loop_after_another(redis_server: RedisServer, redis_url: str):
+    """Nobody closes it: every loop's connections are gone with the loop, without a warning."""
+    backend = RedisBackend(redis_url, budget=5)
+
+    async def hit_in_parallel() -> int:
+        decisions = await asyncio.gather(*(backend.hit((hit_of(POLICY),)) for _ in range(3)))
+        return min(decision.remaining for (decision,) in decisions)
+
+    remaining = []
+    for _ in range(4):
+        remaining.append(asyncio.run(hit_in_parallel()))
+        gc.collect()
+
+    assert remaining == [997, 994, 991, 988]
+    assert len(redis_server.client.client_list()) == 1
+
+
+def test_a_backend_that_was_closed_may_be_used_again(redis_server: RedisServer, redis_url: str):
+    backend = RedisBackend(redis_url, budget=5)
+
+    async def hit_twice() -> tuple[int, int]:
+        (first,) = await backend.hit((hit_of(POLICY),))
+        await backend.aclose()
+        await backend.aclose()
+        assert len(redis_server.client.client_list()) == 1
+        (second,) = await backend.hit((hit_of(POLICY),))
+        await backend.aclose()
+        return first.remaining, second.remaining
+
+    assert asyncio.run(hit_twice()) == (999, 998)
+    assert len(redis_server.client.client_list()) == 1
+
+
+def test_one_backend_serves_the_event_loops_of_several_threads(redis_url: str):
+    backend = RedisBackend(redis_url, budget=10)
+
+    async def hit(times: int) -> None:
+        for _ in range(times):
+            await backend.hit((hit_of(POLICY),))
+
+    for _ in range(5):
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(asyncio.run, map(hit, (1, 2, 3, 1, 2, 3))))
+    gc.collect()
+
+    (decision,) = asyncio.run(backend.peek((hit_of(POLICY),)))
+    assert decision.remaining == 1_000 - 5 * (1 + 2 + 3) * 2
+
+
+def test_loops_that_start_and_end_in_other_threads_leave_a_client_where_it_is():
+    """As many interleavings as can be had in a second; no connection is opened."""
+    per_loop = PerLoop(pool_factory("redis://127.0.0.1", budget=1, max_connections=1))
+
+    async def ask_twice() -> bool:
+        client = await per_loop.client()
+        await asyncio.sleep(0)
+        return client is await per_loop.client()
+
+    def work(_: int) -> bool:
+        return all(asyncio.run(ask_twice()) for _ in range(60))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(12) as pool:
+            assert all(pool.map(work, range(12)))
+    finally:
+        sys.setswitchinterval(interval)
+
+
+FORK = """
+import asyncio, os, sys
+from oracle import hit_of, policy_of
+from fastapi_throttle.backends import RedisBackend
+
+backend = RedisBackend(sys.argv[1], budget=5)
+policy = policy_of((1_000, 60_000_000))
+wrong = 0
+
+async def hits(partition, cost):
+    '''Every partition has a cost of its own, so the reply to another's call would be noticed.'''
+    global wrong
+    for number in range(1, 51):
+        (decision,) = await backend.hit((hit_of(policy, cost, partition),))
+        wrong += decision.remaining != 1_000 - cost * number
+
+def child(partition, cost):
+    async def several():
+        await asyncio.gather(hits(f"{partition}a", cost), hits(f"{partition}b", cost + 1))
+    asyncio.run(several())
+    os.write(report, b"." if wrong == 0 else b"!")
+    os._exit(0)
+
+answers, report = os.pipe()
+
+async def parent():
+    await asyncio.gather(hits("parent 1", 1), hits("parent 2", 2))
+    for cost in (4, 6):
+        if os.fork() == 0:
+            child(f"child {cost}", cost)
+    await asyncio.gather(hits("parent 3", 3), hits("parent 5", 5))
+    await asyncio.to_thread(os.waitpid, -1, 0)
+    await asyncio.to_thread(os.waitpid, -1, 0)
+    # What the children closed was not ours.
+    await asyncio.gather(hits("parent 7", 7), hits("parent 8", 8))
+
+asyncio.run(parent())
+print(os.read(answers, 10), wrong)
+"""
+
+
+def test_after_a_fork_nobody_reads_the_replies_of_another_process(redis_url: str):
+    """In a process of its own; the children inherit open connections and a running loop."""
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(FORK), redis_url],
+        env={"PYTHONPATH": ":".join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.stderr == ""
+    assert ended.stdout == "b'..' 0\n"
