@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 
 from fastapi_throttle.backends import Backend, MemoryBackend, RedisBackend
 from fastapi_throttle.dependency import RateLimit, Runtime
+from fastapi_throttle.dependency.claim import checked_cost
 from fastapi_throttle.dependency.runtime import STATE
 from fastapi_throttle.errors import ConfigurationError
 from fastapi_throttle.identity import is_connection_only
@@ -104,7 +105,8 @@ class Throttle:
         Raises:
             ThrottleError: The limit has no name, is unknown, or depends on the request.
         """
-        return (await self._runtime.decider.hit((self._claim(limit, key, cost),)))[0]
+        hit = self._claim(limit, key, checked_cost(cost, "cost"))
+        return (await self._runtime.decider.hit((hit,)))[0]
 
     async def peek(self, limit: RateLimit | str, key: str) -> Decision:
         """Tell whether a cost of 1 would be admitted now. Consumes and creates nothing.

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from fastapi_throttle.dependency.buckets import Bucket
 from fastapi_throttle.dependency.runtime import Runtime
+from fastapi_throttle.errors import ConfigurationError
 from fastapi_throttle.identity import Identity
 from fastapi_throttle.model import Decision, Hit, Policy
 from fastapi_throttle.web import RequestLedger
@@ -63,3 +64,15 @@ async def _decide(runtime: Runtime, claims: Sequence[Claim]) -> tuple[Decision, 
         next(decided) if claim.policy.quotas else Decision.unlimited(claim.policy)
         for claim in claims
     )
+
+
+def checked_cost(cost: object, source: str) -> int:
+    """Return *cost* if it is a number of quota units.
+
+    Raises:
+        ConfigurationError: It is not an int of at least 0; the message names *source*.
+    """
+    if isinstance(cost, bool) or not isinstance(cost, int) or cost < 0:
+        message = f"{source} must be an int of at least 0 quota units, got {cost!r}"
+        raise ConfigurationError(message)
+    return cost

@@ -7,15 +7,11 @@ from fastapi import params
 from starlette.requests import HTTPConnection
 
 from fastapi_throttle.dependency.buckets import Bucket
-from fastapi_throttle.dependency.claim import Claim, hit, hit_once, peek, reset
+from fastapi_throttle.dependency.claim import Claim, checked_cost, hit, hit_once, peek, reset
 from fastapi_throttle.dependency.rules import Rules, Tiers
 from fastapi_throttle.dependency.runtime import Runtime, ledger_for
 from fastapi_throttle.errors import ConfigurationError, ThrottleError
-from fastapi_throttle.identity import (
-    Identity,
-    identity_of,
-    is_connection_only,
-)
+from fastapi_throttle.identity import Identity, identity_of, is_connection_only
 from fastapi_throttle.identity.identity import name_of
 from fastapi_throttle.identity.injection import CONNECTION, as_dependency, signature
 from fastapi_throttle.model import AlgorithmName, Decision, Policy
@@ -140,7 +136,7 @@ class RateLimit:
                 dependency run first.
         """
         ledger = ledger_for(connection)
-        cost = _checked_cost(cost, "cost")
+        cost = checked_cost(cost, "cost")
         return (await hit(ledger, self._claim_outside(ledger, connection, key, cost)))[0]
 
     async def peek(self, connection: HTTPConnection, key: str | None = None) -> Decision:
@@ -215,14 +211,14 @@ class RateLimit:
 
     def _cost_of(self, cost: object) -> int:
         if cost is self._cost:
-            return _checked_cost(cost, "cost")
-        return _checked_cost(cost, f"{name_of(self._cost)} returned a cost that")
+            return checked_cost(cost, "cost")
+        return checked_cost(cost, f"{name_of(self._cost)} returned a cost that")
 
     def _check_static_cost(self, cost: int) -> None:
         if isinstance(cost, bool):
             message = f"cost must be an int of quota units, got {cost!r}"
             raise TypeError(message)
-        _checked_cost(cost, "cost")
+        checked_cost(cost, "cost")
         for quota in (quota for policy in self._rules.known for quota in policy.quotas):
             if cost > quota.burst:
                 message = (
@@ -230,10 +226,3 @@ class RateLimit:
                     f"once, got {cost}"
                 )
                 raise ConfigurationError(message)
-
-
-def _checked_cost(cost: object, source: str) -> int:
-    if isinstance(cost, bool) or not isinstance(cost, int) or cost < 0:
-        message = f"{source} must be an int of at least 0 quota units, got {cost!r}"
-        raise ConfigurationError(message)
-    return cost

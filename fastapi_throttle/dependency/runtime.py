@@ -28,7 +28,9 @@ from fastapi_throttle.web.ledger import open_ledger
 
 # Of storage keys: a new layout of keys or states gets a new one.
 _VERSION = 1
+# Where an app's state holds the runtime of its throttle, or else of none.
 STATE = "fastapi_throttle_runtime"
+_DEFAULT = "fastapi_throttle_default_runtime"
 _ADDRESS = client_ip()
 
 
@@ -100,12 +102,12 @@ def ledger_for(connection: HTTPConnection) -> RequestLedger:
 def _default(scope: Scope) -> Runtime:
     """Return the in-process runtime of an app that has no throttle: one per app."""
     app = scope["app"]
-    runtime: Runtime | None = getattr(app.state, STATE, None)
+    runtime: Runtime | None = getattr(app.state, STATE, None) or getattr(app.state, _DEFAULT, None)
     if runtime is None:
         logger.warning(
             "No Throttle is installed: limits are counted in this process alone, and responses "
             "other than refusals carry no RateLimit fields. Throttle(app) changes both."
         )
         runtime = Runtime(ThrottleSettings(backend="memory://"), MemoryBackend(), app)
-        setattr(app.state, STATE, runtime)
+        setattr(app.state, _DEFAULT, runtime)
     return runtime

@@ -561,6 +561,25 @@ def test_an_app_has_one_throttle():
         app.state.throttle.install(FastAPI())
 
 
+@pytest.mark.parametrize("cost", [-1, True, 1.5])
+async def test_a_bad_cost_of_a_worker_is_named(cost):
+    throttle, limit = Throttle(backend=MemoryBackend()), RateLimit(1, "1m", name="jobs")
+
+    with pytest.raises(ConfigurationError, match="cost must be an int of at least 0"):
+        await throttle.hit(limit, "nightly", cost=cost)
+
+
+def test_a_throttle_takes_over_from_the_default_of_an_app_without_one():
+    app = FastAPI()
+    app.add_api_route("/x", lambda: {}, dependencies=[Depends(RateLimit(1, "1m"))])
+    client = TestClient(app)
+    assert [client.get("/x").status_code for _ in range(2)] == [200, 429]
+
+    Throttle(app, backend=MemoryBackend())
+
+    assert client.get("/x").headers["ratelimit"] == '"1-per-1m";r=0;t=60'
+
+
 def test_a_throttle_can_be_installed_into_a_running_app():
     app = FastAPI()
     app.add_api_route("/x", lambda: {}, dependencies=[Depends(RateLimit(2, "1m"))])
