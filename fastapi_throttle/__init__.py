@@ -10,9 +10,10 @@ from fastapi_throttle.identity import api_key, client_ip, email, everyone, first
 from fastapi_throttle.model import Decision, Policy
 from fastapi_throttle.settings import ThrottleSettings
 from fastapi_throttle.throttle import Throttle
-from fastapi_throttle.web import RateLimitExceeded, RateLimitUnavailable
+from fastapi_throttle.web import EXPOSE_HEADERS, RateLimitExceeded, RateLimitUnavailable
 
 __all__ = [
+    "EXPOSE_HEADERS",
     "UNLIMITED",
     "Backend",
     "BackendError",

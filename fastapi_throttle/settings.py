@@ -1,7 +1,7 @@
 """Configuration from arguments and the environment."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -31,6 +31,13 @@ class ThrottleSettings(BaseSettings):
         redis_max_connections: Connections to Redis per event loop and process.
         secret: Keys the digests of identities in storage keys. Without it, addresses and user
             names can be found out by whoever reads Redis.
+        fields: Which response fields tell clients about limits: ``draft`` for RateLimit and
+            RateLimit-Policy, ``legacy`` for X-RateLimit-*, ``both`` or ``none``.
+        legacy_reset: Whether X-RateLimit-Reset is seconds from now (``delta``) or since the Unix
+            epoch (``epoch``).
+        problem_details: Whether refusals have a body of application/problem+json, where the
+            app has no handler of its own for them.
+        openapi: Whether limits and the 429 show in the OpenAPI document.
         key_prefix: Starts every storage key. Applications that share a Redis need different ones.
         trusted_proxies: Networks of the proxies that are believed about the client's address; in
             the environment as JSON or separated by commas. For this and the following, see
@@ -57,4 +64,8 @@ class ThrottleSettings(BaseSettings):
     ipv4_prefix: int = 32
     ipv6_prefix: int = 64
     unsafe_trust_any_proxy: bool = False
+    fields: Literal["draft", "legacy", "both", "none"] = "draft"
+    legacy_reset: Literal["delta", "epoch"] = "delta"
+    problem_details: bool = True
+    openapi: bool = True
     key_prefix: str = Field(default="ft", pattern=r"^[A-Za-z0-9_.-]{1,32}$")

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 
 from fastapi_throttle.backends import Backend, MemoryBackend, RedisBackend
 from fastapi_throttle.dependency import RateLimit, Runtime
+from fastapi_throttle.dependency.buckets import limits_in
 from fastapi_throttle.dependency.claim import checked_cost
 from fastapi_throttle.dependency.runtime import STATE
 from fastapi_throttle.errors import ConfigurationError
@@ -15,7 +16,7 @@ from fastapi_throttle.identity import is_connection_only
 from fastapi_throttle.identity.identity import logger
 from fastapi_throttle.model import Decision, Hit
 from fastapi_throttle.settings import ThrottleSettings
-from fastapi_throttle.web import ThrottleLayer
+from fastapi_throttle.web import ThrottleLayer, install_openapi, install_problem_details
 
 _MEMORY = "memory://"
 
@@ -78,13 +79,20 @@ class Throttle:
         self._app = app
         self._runtime = Runtime(self.settings, self._backend, app, self._default_key)
         setattr(app.state, STATE, self._runtime)
+        if self.settings.openapi:
+            install_openapi(app, self._runtime.buckets.read_routes, _describe)
         build = app.build_middleware_stack
 
         def build_with_layer() -> ASGIApp:
             # Outermost whatever middleware is added later. Routes are all declared by now.
             self._runtime.buckets.check()
             self._warn_without_secret()
-            return ThrottleLayer(build(), runtime=self._runtime, on_shutdown=self.aclose)
+            self._install_into_apps()
+            runtime = self._runtime
+            gate = runtime.decide_before_body if runtime.buckets.any_before_body else None
+            return ThrottleLayer(
+                build(), runtime=runtime, on_shutdown=self.aclose, decide_before_body=gate
+            )
 
         app.build_middleware_stack = build_with_layer  # type: ignore[method-assign]
         if app.middleware_stack is not None:
@@ -132,6 +140,20 @@ class Throttle:
         """
         await self._backend.aclose()
 
+    def _install_into_apps(self) -> None:
+        """Show limits and refusals in the app and those mounted in it, as each is by now."""
+        buckets = self._runtime.buckets
+        for app in buckets.read_routes().apps:
+            # One that is mounted and has a throttle of its own looks after itself.
+            if isinstance(app, FastAPI) and getattr(app.state, STATE, None) in (
+                None,
+                self._runtime,
+            ):
+                if self.settings.problem_details:
+                    install_problem_details(app)
+                if self.settings.openapi:
+                    install_openapi(app, buckets.read_routes, _describe)
+
     def _warn_without_secret(self) -> None:
         if self.settings.secret is None and not isinstance(self._backend, MemoryBackend):
             logger.warning(
@@ -144,6 +166,10 @@ class Throttle:
         known = buckets.named(limit) if isinstance(limit, str) else limit
         policy = known.policy_outside_requests()
         return self._runtime.hit(buckets.of(known, None), policy, self._runtime.parse(key), cost)
+
+
+def _describe(calls: tuple[object, ...]) -> list[dict[str, Any]]:
+    return [limit.describe() for limit in limits_in(calls)]
 
 
 def _backend_of(settings: ThrottleSettings) -> Backend:

@@ -9,15 +9,11 @@ from fastapi.testclient import TestClient
 
 PAGES = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
-EXAMPLES = [
-    pytest.param(block, id=f"{page.name}-{number}")
+EXAMPLES = {
+    f"{page.name}-{number}": block
     for page in PAGES
-    for number, block in enumerate(
-        re.findall(
-            r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
-        )
-    )
-]
+    for number, block in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")))
+}
 
 
 def app_of(block):
@@ -26,7 +22,7 @@ def app_of(block):
     return namespace["app"]
 
 
-@pytest.mark.parametrize("block", EXAMPLES)
+@pytest.mark.parametrize("block", EXAMPLES.values(), ids=EXAMPLES.keys())
 def test_every_example_makes_an_app_whose_limits_are_consistent(block):
     app = app_of(block)
 
@@ -35,7 +31,7 @@ def test_every_example_makes_an_app_whose_limits_are_consistent(block):
 
 
 def test_the_login_refuses_the_sixth_attempt_of_an_address():
-    client = TestClient(app_of(EXAMPLES[0].values[0]))
+    client = TestClient(app_of(EXAMPLES["identity.md-0"]))
     credentials = {"username": "ada", "password": "guess"}
 
     attempts = [client.post("/login", json=credentials).status_code for _ in range(6)]
@@ -44,11 +40,40 @@ def test_the_login_refuses_the_sixth_attempt_of_an_address():
 
 
 def test_callers_are_decided_together():
-    client = TestClient(app_of(EXAMPLES[1].values[0]))
+    client = TestClient(app_of(EXAMPLES["identity.md-1"]))
 
     response = client.get("/", headers={"x-user": "u", "x-tenant": "t"})
 
     assert re.findall(r"r=(\d+)", response.headers["ratelimit"]) == ["9", "99", "999"]
+
+
+def test_the_handler_answers_with_what_it_forgot():
+    client = TestClient(app_of(EXAMPLES["http.md-0"]))
+
+    refused = [client.get("/") for _ in range(6)][-1]
+
+    assert refused.json() == {"error": "slow down", "policy": "5-per-1m"}
+    assert refused.headers["retry-after"] == "60"
+
+
+def test_uploads_that_cannot_be_parsed_count():
+    client = TestClient(app_of(EXAMPLES["http.md-1"]))
+    headers = {"content-type": "multipart/form-data; boundary=line"}
+
+    answers = [client.post("/files", content=b"x", headers=headers).status_code for _ in range(11)]
+
+    assert answers[-1] == 429
+
+
+def test_messages_end_with_the_code_that_asks_to_come_back():
+    client = TestClient(app_of(EXAMPLES["http.md-2"]))
+
+    with client.websocket_connect("/ws") as socket:
+        for _ in range(5):
+            socket.send_text("hi")
+            assert socket.receive_text() == "hi"
+        socket.send_text("hi")
+        assert socket.receive()["code"] == 1013
 
 
 def test_links_lead_somewhere():

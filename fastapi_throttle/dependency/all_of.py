@@ -49,7 +49,7 @@ class AllOf:
             claims.append(limit.claim(ledger, {CONNECTION: connection, **its_own}))
         decisions = await hit_once(ledger, *claims)
         if not all(decision.allowed for decision in decisions):
-            raise refusal_of(decisions)
+            raise refusal_of(decisions, connection.scope)
         return decisions
 
 

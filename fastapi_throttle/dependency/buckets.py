@@ -6,9 +6,10 @@ names, routes in declaration order, rules as written. Never from an object's add
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeGuard
+from typing import Any, Protocol, TypeGuard
 
 from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from fastapi_throttle.errors import ConfigurationError, ThrottleError
@@ -36,6 +37,16 @@ class Limit(Protocol):
 
     def policy_outside_requests(self) -> Policy:
         """Return the policy, for code that has no request."""
+
+    @property
+    def before_body(self) -> bool:
+        """Whether it is decided before a request's body is read."""
+
+    async def decide_before_body(self, connection: HTTPConnection) -> bool:
+        """Count a request before FastAPI resolves anything; return whether it is admitted."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return name, quotas and whether they depend on the request, for documents."""
 
 
 class Buckets:
@@ -85,14 +96,25 @@ class Buckets:
             raise ThrottleError(message)
         return self._named[name]
 
+    def before_body(self, scope: Scope, root_path: str) -> list[Limit]:
+        """Return the limits of a request's route that are decided before its body is read."""
+        route = self._table.find(scope, root_path) if self._table else None
+        return [limit for limit in limits_in(route.calls) if limit.before_body] if route else []
+
+    @property
+    def any_before_body(self) -> bool:
+        """Whether there is such a limit in the app."""
+        routes = self._table.routes if self._table else []
+        return any(limit.before_body for route in routes for limit in limits_in(route.calls))
+
     def check(self) -> None:
         """Look at all limits of the app.
 
         Raises:
             ConfigurationError: One name stands for two rules.
         """
-        for route in self._read_routes().routes:
-            for limit in _limits(route.calls):
+        for route in self.read_routes().routes:
+            for limit in limits_in(route.calls):
                 if limit.name:
                     self._of_name(limit)
 
@@ -109,28 +131,28 @@ class Buckets:
     def _of_place(self, limit: Limit) -> Bucket:
         """Return the bucket of an unnamed limit: after the first route that reaches it."""
         if limit not in self._unnamed:
-            self._read_routes()
+            self.read_routes()
         if limit not in self._unnamed:
             message = f"the limit {limit.rule!r} needs a name: no route of the app depends on it"
             raise ThrottleError(message)
         return self._unnamed[limit]
 
     def _route(self, scope: Scope, root_path: str) -> str:
-        table = self._table or self._read_routes()
+        table = self._table or self.read_routes()
         route = table.find(scope, root_path)
         if route is None:
-            table = self._read_routes()
+            table = self.read_routes()
             route = table.find(scope, root_path) or table.add(scope)
         return str(route)
 
-    def _read_routes(self) -> RouteTable:
+    def read_routes(self) -> RouteTable:
         """Walk the app: at first use, and again when a limit or route was added since."""
         table = self._table = RouteTable(self._app)
         taken: dict[Bucket, int] = defaultdict(int)
         seen: set[object] = set()
 
         def name_after(place: Bucket, calls: tuple[object, ...]) -> None:
-            for limit in _limits(calls):
+            for limit in limits_in(calls):
                 if not limit.name and limit not in seen:
                     seen.add(limit)
                     bucket = (*place, limit.rule)
@@ -145,7 +167,7 @@ class Buckets:
         return table
 
 
-def _limits(calls: Iterable[object]) -> Iterator[Limit]:
+def limits_in(calls: Iterable[object]) -> Iterator[Limit]:
     """Yield the limits among *calls*, and those that are decided together in one of them."""
     for call in calls:
         together = getattr(call, "limits", ())

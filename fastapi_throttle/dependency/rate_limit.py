@@ -54,6 +54,8 @@ class RateLimit:
         algorithm: ``"sliding-window"`` never admits more than the limit in any trailing window;
             ``"gcra"`` is smooth; ``"fixed-window"`` is cheapest, up to twice the limit at an edge.
         burst: Units that gcra admits at one instant. Default: the limit.
+        before_body: Decide before a byte of the request's body is read, so that bodies that cannot
+            be parsed count too. The key must need only the connection, limit and cost be static.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -75,6 +77,7 @@ class RateLimit:
         scope: Literal["shared", "route"] = "shared",
         algorithm: AlgorithmName = "sliding-window",
         burst: int | None = None,
+        before_body: bool = False,
     ) -> None:
         if scope not in ("shared", "route"):
             message = f"scope must be 'shared' or 'route', got {scope!r}"
@@ -93,6 +96,9 @@ class RateLimit:
             self._check_static_cost(cost)
         else:
             self.dependencies["cost"] = self._cost = as_dependency("cost", cost)
+        if before_body:
+            self._check_before_body()
+        self.before_body = before_body
         self.__signature__ = signature(self.dependencies)
 
     @property
@@ -102,10 +108,11 @@ class RateLimit:
 
     async def __call__(self, **injected: Any) -> Decision:
         """Count this request, once; FastAPI calls it with what the signature names."""
-        ledger = ledger_for(injected[CONNECTION])
+        connection: HTTPConnection = injected[CONNECTION]
+        ledger = ledger_for(connection)
         (decision,) = await hit_once(ledger, self.claim(ledger, injected))
         if not decision.allowed:
-            raise refusal_of([decision])
+            raise refusal_of([decision], connection.scope)
         return decision
 
     def claim(self, ledger: RequestLedger, injected: dict[str, Any]) -> Claim:
@@ -171,6 +178,24 @@ class RateLimit:
             raise ThrottleError(message)
         return self._rules.static
 
+    async def decide_before_body(self, connection: HTTPConnection) -> bool:
+        """Count this request before FastAPI resolves anything; return whether it is admitted."""
+        ledger = ledger_for(connection)
+        cost = self._cost_of(self._cost)
+        claim = self._claim_outside(ledger, connection, None, cost)
+        ledger.resolved[self] = claim.identity, claim.policy
+        return (await hit_once(ledger, claim))[0].allowed
+
+    def describe(self) -> dict[str, Any]:
+        """Return name, quotas and whether they depend on the request, for documents."""
+        policy = self._rules.typical
+        quotas = policy.quotas if policy else ()
+        return {
+            "name": self.name or (policy.name if policy else "dynamic"),
+            "quotas": [{"limit": quota.limit, "window": quota.window} for quota in quotas],
+            "dynamic": self._rules.static is None,
+        }
+
     def _bucket(self, ledger: RequestLedger, connection: HTTPConnection) -> Bucket:
         runtime: Runtime = ledger.runtime
         return runtime.buckets.of(self, connection.scope, ledger.root_path)
@@ -213,6 +238,15 @@ class RateLimit:
         if cost is self._cost:
             return checked_cost(cost, "cost")
         return checked_cost(cost, f"{name_of(self._cost)} returned a cost that")
+
+    def _check_before_body(self) -> None:
+        for argument, dependency in self.dependencies.items():
+            if argument != "key" or not is_connection_only(dependency):
+                message = (
+                    f"{argument} must need only the connection with before_body=True, such as "
+                    f"client_ip() or a static number, got {name_of(dependency)}"
+                )
+                raise ConfigurationError(message)
 
     def _check_static_cost(self, cost: int) -> None:
         if isinstance(cost, bool):

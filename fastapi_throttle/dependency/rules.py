@@ -146,6 +146,11 @@ class Rules:
         return None if self.dependency else next(iter(self._policies.values()))
 
     @property
+    def typical(self) -> Policy | None:
+        """The policy of callers that nothing is known about; None where a dependency decides."""
+        return self._policies[self._tiers.rate(None)] if self._tiers else self.static
+
+    @property
     def known(self) -> tuple[Policy, ...]:
         """The policies that are known without a request."""
         return tuple(self._policies.values())

@@ -23,7 +23,7 @@ from fastapi_throttle.identity import (
 from fastapi_throttle.identity.identity import ConnectionResolver, logger
 from fastapi_throttle.model import AlgorithmName, Hit, Policy
 from fastapi_throttle.settings import ThrottleSettings
-from fastapi_throttle.web import RequestLedger, ledger_of
+from fastapi_throttle.web import Fields, RequestLedger, ledger_of
 from fastapi_throttle.web.ledger import open_ledger
 
 # Of storage keys: a new layout of keys or states gets a new one.
@@ -64,6 +64,7 @@ class Runtime:
             ipv6_prefix=settings.ipv6_prefix,
             unsafe_trust_any_proxy=settings.unsafe_trust_any_proxy,
         )
+        self.fields = Fields(settings.fields, settings.legacy_reset)
         self._digest = Digest(secret.get_secret_value().encode() if secret else None)
         self._prefix = settings.key_prefix
         self._bucket_digest = lru_cache(maxsize=4096)(self._make_bucket_digest)
@@ -78,6 +79,15 @@ class Runtime:
             for quota in policy.quotas
         )
         return Hit(policy, keys, cost)
+
+    async def decide_before_body(self, scope: Scope) -> bool:
+        """Decide the limits of a request's route that ask for it; return whether all admit."""
+        connection = HTTPConnection(scope)
+        root_path = ledger_for(connection).root_path
+        for limit in self.buckets.before_body(scope, root_path):
+            if not await limit.decide_before_body(connection):
+                return False
+        return True
 
     def parse(self, key: str) -> Identity:
         """Read who pays from text: ``"user:42"``."""

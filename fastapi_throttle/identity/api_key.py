@@ -127,7 +127,11 @@ def _is_dependency(verify: object) -> bool:
     if not callable(verify):
         message = f"verify must be a callable of the key or a FastAPI dependency, got {verify!r}"
         raise TypeError(message)
-    return any(map(_is_injected, inspect.signature(verify).parameters.values()))
+    try:
+        parameters = inspect.signature(verify).parameters.values()
+    except ValueError:  # a built-in
+        return False
+    return any(map(_is_injected, parameters))
 
 
 def _is_injected(parameter: inspect.Parameter) -> bool:

@@ -1,16 +1,67 @@
-"""The response fields RateLimit and RateLimit-Policy.
+"""The response fields that tell a client about limits.
 
-Source: draft-ietf-httpapi-ratelimit-headers-10; syntax of structured fields: RFC 9651.
-This file is the dialect: what moves in the draft moves here.
+RateLimit and RateLimit-Policy: draft-ietf-httpapi-ratelimit-headers-10; the syntax of structured
+fields: RFC 9651. This file is the dialect: what moves in the draft moves here.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
+
+from starlette.datastructures import MutableHeaders
 
 from fastapi_throttle.model import Decision, Quota, QuotaState
 
 POLICY = "RateLimit-Policy"
 STATE = "RateLimit"
+LEGACY_LIMIT = "X-RateLimit-Limit"
+LEGACY_REMAINING = "X-RateLimit-Remaining"
+LEGACY_RESET = "X-RateLimit-Reset"
+
+EXPOSE_HEADERS = (POLICY, STATE, "Retry-After", LEGACY_LIMIT, LEGACY_REMAINING, LEGACY_RESET)
+"""What a browser must be allowed to read: ``CORSMiddleware(expose_headers=EXPOSE_HEADERS)``."""
+
+Dialect = Literal["draft", "legacy", "both", "none"]
+LegacyReset = Literal["delta", "epoch"]
+
+
+class Fields:
+    """Writes the fields in the dialect of an app.
+
+    Args:
+        dialect: ``"draft"`` writes RateLimit and RateLimit-Policy, ``"legacy"`` X-RateLimit-*.
+        legacy_reset: Whether X-RateLimit-Reset counts seconds from now, or from the Unix epoch.
+    """
+
+    def __init__(self, dialect: Dialect, legacy_reset: LegacyReset) -> None:
+        self._is_draft = dialect in ("draft", "both")
+        self._is_legacy = dialect in ("legacy", "both")
+        self._legacy_reset = legacy_reset
+
+    def write(self, headers: MutableHeaders, decisions: Sequence[Decision]) -> None:
+        """Put the fields into *headers*, each once, whatever an exception put there."""
+        for name in (POLICY, STATE):
+            del headers[name]
+        if self._is_draft:
+            headers.update(rate_limit_fields(decisions))
+        if self._is_legacy:
+            headers.update(self._legacy_fields(decisions))
+
+    def _legacy_fields(self, decisions: Sequence[Decision]) -> dict[str, str]:
+        """Show one window, since there is room for no more: the one with the least remaining."""
+        states = [state for decision in decisions for state in decision.quotas]
+        if not states:
+            return {}
+        tightest = min(states, key=lambda state: state.remaining)
+        reset = math.ceil(tightest.reset_after)
+        if self._legacy_reset == "epoch":
+            reset = math.ceil(time.time() + tightest.reset_after)
+        return {
+            LEGACY_LIMIT: str(tightest.limit),
+            LEGACY_REMAINING: str(tightest.remaining),
+            LEGACY_RESET: str(reset),
+        }
 
 
 def rate_limit_fields(decisions: Iterable[Decision]) -> dict[str, str]:
@@ -30,14 +81,16 @@ def rate_limit_fields(decisions: Iterable[Decision]) -> dict[str, str]:
 
 def _items(decisions: Iterable[Decision]) -> Iterator[tuple[str, Quota, QuotaState]]:
     """Pair each window with its name; a name that was taken gets a number."""
-    taken: dict[str, int] = {}
+    taken: set[str] = set()
     for decision in decisions:
         policy = decision.policy
-        for label, quota, state in zip(
-            policy.labels, policy.quotas, decision.quotas, strict=bool(decision.quotas)
-        ):
-            taken[label] = taken.get(label, 0) + 1
-            name = label if taken[label] == 1 else f"{label}-{taken[label]}"
+        # A decision without states was not counted.
+        for label, quota, state in zip(policy.labels, policy.quotas, decision.quotas, strict=False):
+            name, number = label, 1
+            while name in taken:
+                number += 1
+                name = f"{label}-{number}"
+            taken.add(name)
             yield name, quota, state
 
 

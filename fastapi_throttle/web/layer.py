@@ -6,7 +6,8 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fastapi_throttle.web.fields import rate_limit_fields, retry_after_field
+from fastapi_throttle.web.fields import retry_after_field
+from fastapi_throttle.web.gate import Decide, Gate
 from fastapi_throttle.web.ledger import RequestLedger, open_ledger
 from fastapi_throttle.web.refusal import longest
 
@@ -21,14 +22,21 @@ class ThrottleLayer:
         app: What is wrapped.
         runtime: The wiring of the `Throttle`, for the dependencies of each request.
         on_shutdown: Awaited after the app's lifespan ended.
+        decide_before_body: Asked before a body is read, where some limit wants that.
     """
 
     def __init__(
-        self, app: ASGIApp, *, runtime: Any, on_shutdown: Callable[[], Awaitable[None]]
+        self,
+        app: ASGIApp,
+        *,
+        runtime: Any,
+        on_shutdown: Callable[[], Awaitable[None]],
+        decide_before_body: Decide | None = None,
     ) -> None:
         self.app = app
         self._runtime = runtime
         self._on_shutdown = on_shutdown
+        self._decide_before_body = decide_before_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -40,6 +48,8 @@ class ThrottleLayer:
             return
 
         ledger = open_ledger(scope, self._runtime)
+        if scope["type"] == "http" and self._decide_before_body is not None:
+            receive = Gate(scope, receive, self._decide_before_body)
 
         async def send_with_fields(message: Message) -> None:
             if message["type"] in _RESPONSE_STARTS and ledger.decisions:
@@ -51,10 +61,10 @@ class ThrottleLayer:
 
 def _write_fields(message: Message, ledger: RequestLedger) -> None:
     headers = MutableHeaders(raw=list(message.get("headers", ())))
-    for name, value in rate_limit_fields(ledger.decisions.values()).items():
-        headers[name] = value
+    decisions = list(ledger.decisions.values())
+    ledger.runtime.fields.write(headers, decisions)
     if message["status"] in _REFUSED:
-        refusals = [decision for decision in ledger.decisions.values() if not decision.allowed]
+        refusals = [decision for decision in decisions if not decision.allowed]
         retry_after = retry_after_field(longest(refusals)) if refusals else None
         if retry_after is not None:
             # A handler of the application may have rebuilt the response without it.

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from math import inf
 
-from fastapi import HTTPException
+from fastapi import HTTPException, WebSocketException
 from starlette import status
+from starlette.types import Scope
 
 from fastapi_throttle.model import Decision, format_window
 from fastapi_throttle.web.fields import rate_limit_fields, retry_after_field
+
+_DENIAL = "websocket.http.response"
 
 
 class RateLimitExceeded(HTTPException):
@@ -18,9 +21,11 @@ class RateLimitExceeded(HTTPException):
 
     Attributes:
         decision: The one that refuses longest.
+        decisions: All of them.
     """
 
     def __init__(self, *decisions: Decision) -> None:
+        self.decisions = decisions
         self.decision = longest(decisions)
         status_code, detail = status.HTTP_429_TOO_MANY_REQUESTS, _detail(self.decision)
         super().__init__(status_code, detail, _fields(self.decision, decisions))
@@ -34,20 +39,32 @@ class RateLimitUnavailable(HTTPException):
 
     Attributes:
         decision: A degraded decision: it tells when to come back, not what is left.
+        decisions: All of them.
     """
 
     def __init__(self, *decisions: Decision) -> None:
+        self.decisions = decisions
         self.decision = longest(decisions)
         detail = "The rate limit cannot be checked at the moment."
         status_code = status.HTTP_503_SERVICE_UNAVAILABLE
         super().__init__(status_code, detail, _fields(self.decision, decisions))
 
 
-def refusal_of(decisions: Sequence[Decision]) -> RateLimitExceeded | RateLimitUnavailable:
-    """Return what to raise for decisions that were made together and do not allow."""
+def refusal_of(
+    decisions: Sequence[Decision], scope: Scope
+) -> RateLimitExceeded | RateLimitUnavailable | WebSocketException:
+    """Return what to raise for decisions that were made together and do not allow.
+
+    A WebSocket handshake is refused like a request where the server can send a response, and
+    closed before it is accepted where it cannot.
+    """
     if any(decision.degraded for decision in decisions):
-        return RateLimitUnavailable(*decisions)
-    return RateLimitExceeded(*decisions)
+        refusal: RateLimitExceeded | RateLimitUnavailable = RateLimitUnavailable(*decisions)
+    else:
+        refusal = RateLimitExceeded(*decisions)
+    if scope["type"] == "websocket" and _DENIAL not in scope.get("extensions", {}):
+        return WebSocketException(status.WS_1008_POLICY_VIOLATION, refusal.detail)
+    return refusal
 
 
 def longest(decisions: Sequence[Decision]) -> Decision:

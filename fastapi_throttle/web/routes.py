@@ -50,6 +50,19 @@ class RouteTable:
         self._by_place: dict[_Place, list[Route]] = defaultdict(list)
         self._walk(app, app.routes, "")
 
+    @property
+    def apps(self) -> tuple[Starlette, ...]:
+        """The app and those mounted in it."""
+        return tuple(self._apps)
+
+    def declared_in(
+        self, app: Starlette
+    ) -> Iterator[tuple[str, tuple[str, ...], tuple[object, ...]]]:
+        """Yield path, methods and calls of the routes of *app* as its OpenAPI document has them."""
+        for (owner, path, methods), routes in self._by_place.items():
+            if owner == id(app):
+                yield compile_path(path)[1], methods, routes[0].calls
+
     def overrides(self) -> Iterator[tuple[object, tuple[object, ...]]]:
         """Yield each overridden dependency, and what its override calls: itself comes last."""
         for app in self._apps:

@@ -4,9 +4,11 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Request, WebSocket
+from fastapi.security import APIKeyHeader
 from redis.asyncio import Redis
 
 from fastapi_throttle import (
+    EXPOSE_HEADERS,
     UNLIMITED,
     Backend,
     Decision,
@@ -17,7 +19,10 @@ from fastapi_throttle import (
     RedisBackend,
     Throttle,
     ThrottleSettings,
+    all_of,
+    api_key,
     client_ip,
+    email,
     everyone,
     first_of,
     principal,
@@ -56,6 +61,10 @@ per_tier = RateLimit(
     cost=lambda request: 2,
 )
 smooth = RateLimit(10, 1.5, algorithm="gcra", burst=20, key=everyone())
+before_body = RateLimit(10, "1m", key=client_ip(trusted_hops=1), before_body=True)
+by_key = RateLimit(10, "1m", key=api_key(APIKeyHeader(name="X-API-Key"), verify=lambda key: key))
+together = all_of(per_user, RateLimit(5, "1m", key=email(user)))
+exposed: tuple[str, ...] = EXPOSE_HEADERS
 by_header = RateLimit(10, "1m", key=lambda request: request.headers.get("x-tenant"))
 
 
@@ -66,6 +75,11 @@ async def index(request: Request, decision: Annotated[Decision, Depends(per_user
     wait: float | None = decision.retry_after
     await per_user.reset(request)
     return decision.remaining + len(policy.name) + (1 if wait else 0)
+
+
+@app.get("/together")
+async def both(decisions: Annotated[tuple[Decision, ...], Depends(together)]) -> int:
+    return len(decisions)
 
 
 @app.websocket("/ws")

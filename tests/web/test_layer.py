@@ -93,7 +93,14 @@ def test_a_refusal_carries_the_fields_once():
         "cache-control": "no-store",
     }.items():
         assert refused.headers.get_list(name) == [value]
-    assert refused.json() == {"detail": "Rate limit exceeded: 1 per 1m. Try again in 60 seconds."}
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.json() == {
+        "type": "https://iana.org/assignments/http-problem-types#quota-exceeded",
+        "title": "Quota Exceeded",
+        "status": 429,
+        "detail": "Rate limit exceeded: 1 per 1m. Try again in 60 seconds.",
+        "violated-policies": ["1-per-1m"],
+    }
 
 
 def test_a_route_without_a_limit_carries_no_fields():

@@ -1,0 +1,169 @@
+"""Limits in the OpenAPI document."""
+
+from typing import Annotated
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, Query
+from fastapi.security import APIKeyHeader
+from fastapi.testclient import TestClient
+
+from fastapi_throttle import (
+    UNLIMITED,
+    RateLimit,
+    Throttle,
+    ThrottleSettings,
+    all_of,
+    api_key,
+    everyone,
+    tiers,
+)
+
+pytestmark = pytest.mark.matrix
+
+API = RateLimit("10/second; 1000/hour", name="api")
+
+
+def new_app(**settings):
+    app = FastAPI(dependencies=[Depends(API)])
+    Throttle(app, settings=ThrottleSettings(**settings))
+    return app
+
+
+def operation(app, path="/x", method="get"):
+    return app.openapi()["paths"][path][method]
+
+
+def limits_of(app, path="/x", method="get"):
+    return operation(app, path, method).get("x-ratelimit")
+
+
+API_SHOWN = {
+    "name": "api",
+    "quotas": [{"limit": 10, "window": 1.0}, {"limit": 1000, "window": 3600.0}],
+    "dynamic": False,
+}
+
+
+def test_an_app_wide_limit_shows_on_every_operation():
+    app, router = new_app(), APIRouter()
+    app.add_api_route("/x", lambda: {})
+    router.add_api_route("/{item:path}", lambda: {}, methods=["GET"])
+    router.add_api_route("/{item:path}", lambda: {}, methods=["PUT"])
+    app.include_router(router, prefix="/items")
+
+    assert limits_of(app) == [API_SHOWN]
+    assert limits_of(app, "/items/{item}") == limits_of(app, "/items/{item}", "put") == [API_SHOWN]
+
+
+def test_the_429_is_documented_with_its_fields_and_schema():
+    app = new_app()
+    app.add_api_route("/x", lambda: {})
+
+    refused = operation(app)["responses"]["429"]
+
+    assert set(refused["headers"]) == {"Retry-After", "RateLimit-Policy", "RateLimit"}
+    schema = refused["content"]["application/problem+json"]["schema"]
+    assert "violated-policies" in schema["properties"]
+
+
+def test_a_429_that_the_user_declared_stays():
+    app = new_app()
+    app.add_api_route("/x", lambda: {}, responses={429: {"description": "Mine"}})
+
+    assert operation(app)["responses"]["429"]["description"] == "Mine"
+
+
+def test_an_operation_without_a_limit_shows_none():
+    app = FastAPI()
+    Throttle(app)
+    app.add_api_route("/x", lambda: {})
+
+    assert "x-ratelimit" not in operation(app)
+    assert "429" not in operation(app)["responses"]
+
+
+def test_dynamic_limits_say_so():
+    by_plan = tiers({"free": "2/minute", "staff": UNLIMITED}, by=lambda: "free", default="free")
+    app = FastAPI()
+    Throttle(app)
+    app.add_api_route("/tiers", lambda: {}, dependencies=[Depends(RateLimit(by_plan))])
+    rate = RateLimit(lambda request: "5/minute", name="mine")
+    app.add_api_route("/mine", lambda: {}, dependencies=[Depends(rate)])
+
+    assert limits_of(app, "/tiers") == [
+        {"name": "2-per-1m", "quotas": [{"limit": 2, "window": 60.0}], "dynamic": True}
+    ]
+    assert limits_of(app, "/mine") == [{"name": "mine", "quotas": [], "dynamic": True}]
+
+
+def test_limits_that_are_decided_together_show_each():
+    app = FastAPI()
+    Throttle(app)
+    together = all_of(RateLimit(1, "1m", name="a"), RateLimit(2, "1m", name="b", key=everyone()))
+    app.add_api_route("/x", lambda: {}, dependencies=[Depends(together)])
+
+    assert [limit["name"] for limit in limits_of(app)] == ["a", "b"]
+
+
+def test_no_parameters_appear_that_nobody_declared():
+    app = FastAPI()
+    Throttle(app)
+
+    def pages(pages: Annotated[int, Query()] = 1):
+        return pages
+
+    limit = RateLimit(10, "1m", cost=pages, key=api_key(APIKeyHeader(name="X-API-Key"), verify=str))
+    app.add_api_route("/x", lambda: {}, dependencies=[Depends(limit), Depends(RateLimit(1, "1m"))])
+
+    assert [parameter["name"] for parameter in operation(app)["parameters"]] == ["pages"]
+
+
+@pytest.mark.parametrize("is_served", [False, True])
+def test_a_late_route_and_a_replaced_document_show_limits(is_served):
+    app = new_app()
+    app.add_api_route("/early", lambda: {})
+    original = app.openapi
+
+    def custom():
+        document = original()
+        document["info"]["title"] = "Mine"
+        return document
+
+    app.openapi = custom
+    if is_served:
+        with TestClient(app) as client:
+            document = client.get("/openapi.json").json()
+    else:
+        document = app.openapi()
+
+    assert document["info"]["title"] == "Mine"
+    assert document["paths"]["/early"]["get"]["x-ratelimit"] == [API_SHOWN]
+
+
+def test_a_mounted_apps_own_document_shows_its_limits():
+    app, mounted = new_app(), FastAPI()
+    mounted.add_api_route("/y", lambda: {}, dependencies=[Depends(RateLimit(3, "1m", name="sub"))])
+    app.mount("/sub", mounted)
+
+    document = TestClient(app).get("/sub/openapi.json").json()
+
+    assert document["paths"]["/y"]["get"]["x-ratelimit"][0]["name"] == "sub"
+
+
+def test_the_document_is_stable():
+    app = new_app()
+    app.add_api_route("/x", lambda: {})
+
+    assert app.openapi() == app.openapi()
+    with TestClient(app) as client:
+        assert client.get("/openapi.json").json() == client.get("/openapi.json").json()
+
+
+def test_the_document_can_be_left_alone():
+    app = new_app(openapi=False)
+    app.add_api_route("/x", lambda: {})
+
+    with TestClient(app) as client:
+        document = client.get("/openapi.json").json()
+
+    assert "x-ratelimit" not in document["paths"]["/x"]["get"]
