@@ -1,58 +1,11 @@
 """Several real worker processes on one real Redis count as one."""
 
 import asyncio
-import contextlib
-import os
-import subprocess
-import sys
-import time
 from collections import Counter
-from pathlib import Path
 
 import httpx
 import pytest
-from redis_server import free_port
-
-HERE = Path(__file__).parent
-START_SECONDS = 30
-
-
-def start(redis_url, *options, **environment):
-    port = free_port()
-    command = [
-        *(sys.executable, "-m", "uvicorn", "counting_app:app", "--app-dir", str(HERE)),
-        *("--port", str(port), "--log-level", "warning", *options),
-    ]
-    settings = {"FASTAPI_THROTTLE_BACKEND": redis_url, "FASTAPI_THROTTLE_BUDGET_MS": "2000"}
-    process = subprocess.Popen(command, env={**os.environ, **settings, **environment})
-    return process, f"http://127.0.0.1:{port}"
-
-
-@contextlib.contextmanager
-def running(redis_url, *shifts, workers=1):
-    """Run one server per clock shift, each with so many workers; yield their addresses."""
-    started = [
-        start(redis_url, "--workers", str(workers), CLOCK_SHIFT=str(shift)) for shift in shifts
-    ]
-    try:
-        for _, url in started:
-            wait_until_it_answers(url)
-        yield [url for _, url in started]
-    finally:
-        for process, _ in started:
-            process.terminate()
-        for process, _ in started:
-            process.wait(timeout=START_SECONDS)
-
-
-def wait_until_it_answers(url):
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{url}/docs").status_code == 200:
-                return
-        time.sleep(0.05)  # noqa: TID251 - another process is starting
-    pytest.fail("uvicorn did not start")
+from uvicorn_workers import running
 
 
 async def get_all(urls, path, count):
@@ -84,7 +37,7 @@ def check_exactly_100(responses):
 
 
 async def test_four_workers_admit_exactly_the_limit(redis_url):
-    with running(redis_url, 0, workers=4) as urls:
+    with running("counting_app", redis_url, 0, workers=4) as urls:
         await warm(urls, 4)
 
         responses = await get_all(urls, "/limited", 400)
@@ -104,7 +57,7 @@ async def test_four_workers_admit_exactly_the_limit_while_scripts_are_flushed(
             await asyncio.to_thread(redis_server.cli, "SCRIPT", "FLUSH")
             flushed += 1
 
-    with running(redis_url, 0, workers=4) as urls:
+    with running("counting_app", redis_url, 0, workers=4) as urls:
         await warm(urls, 4)
         requests = asyncio.ensure_future(get_all(urls, "/limited", 400))
         await flush_until(requests)
@@ -114,7 +67,7 @@ async def test_four_workers_admit_exactly_the_limit_while_scripts_are_flushed(
 
 
 async def test_four_processes_whose_clocks_differ_admit_exactly_the_limit(redis_url):
-    with running(redis_url, 0, 3600, -3600, 0) as urls:
+    with running("counting_app", redis_url, 0, 3600, -3600, 0) as urls:
         await warm(urls, 4)
 
         responses = await get_all(urls, "/limited", 400)
@@ -125,7 +78,7 @@ async def test_four_processes_whose_clocks_differ_admit_exactly_the_limit(redis_
 
 
 def test_workers_derive_the_same_buckets(redis_url):
-    with running(redis_url, 0, 0) as urls:
+    with running("counting_app", redis_url, 0, 0) as urls:
         paths = ["/one/1", "/one/2", "/two/1", "/two/2", "/first", "/second", "/first", "/second"]
 
         statuses = [

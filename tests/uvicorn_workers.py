@@ -1,0 +1,53 @@
+"""Real uvicorn servers for tests, with as many worker processes as wanted."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from redis_server import free_port
+
+APPS = Path(__file__).parent / "workers"
+START_SECONDS = 30
+
+
+def start(app, redis_url, *options, **environment):
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "uvicorn", f"{app}:app", "--app-dir", str(APPS)),
+        *("--port", str(port), "--log-level", "warning", *options),
+    ]
+    settings = {"FASTAPI_THROTTLE_BACKEND": redis_url, "FASTAPI_THROTTLE_BUDGET_MS": "2000"}
+    process = subprocess.Popen(command, env={**os.environ, **settings, **environment})
+    return process, f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def running(app, redis_url, *shifts, workers=1):
+    """Run one server per clock shift, each with so many workers; yield their addresses."""
+    started = [
+        start(app, redis_url, "--workers", str(workers), CLOCK_SHIFT=str(shift)) for shift in shifts
+    ]
+    try:
+        for _, url in started:
+            wait_until_it_answers(url)
+        yield [url for _, url in started]
+    finally:
+        for process, _ in started:
+            process.terminate()
+        for process, _ in started:
+            process.wait(timeout=START_SECONDS)
+
+
+def wait_until_it_answers(url):
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"{url}/docs").status_code == 200:
+                return
+        time.sleep(0.05)  # noqa: TID251 - another process is starting
+    pytest.fail("uvicorn did not start")
