@@ -1,11 +1,16 @@
 """The fields on whatever response leaves."""
 
+import asyncio
+from pathlib import Path
+
 import http_sf
 import pytest
-from fastapi import Depends, FastAPI, HTTPException, Response
+from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, StreamingResponse
 from fastapi.testclient import TestClient
+from pydantic import BaseModel
+from starlette.staticfiles import StaticFiles
 
 from fastapi_throttle import (
     MemoryBackend,
@@ -33,11 +38,26 @@ def new_app(limit=None, backend=None):
     app.add_api_route("/forbidden", raising(HTTPException(403)), dependencies=limited)
     app.add_api_route("/error", raising(ZeroDivisionError()), dependencies=limited)
     app.add_api_route("/invalid", invalid, dependencies=limited)
+    app.add_api_route("/model", lambda: Item(name="lamp"), dependencies=limited)
+    app.add_api_route("/file", lambda: FileResponse(__file__), dependencies=limited)
+    app.add_api_route("/background", in_background, dependencies=limited)
+    later = [*limited, Depends(raising(HTTPException(401)))]
+    app.add_api_route("/later", lambda: {}, dependencies=later)
     app.add_api_route("/free", lambda: {})
     mounted = FastAPI()
     mounted.add_api_route("/x", lambda: {}, dependencies=limited)
     app.mount("/mounted", mounted)
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent))
     return app
+
+
+class Item(BaseModel):
+    name: str
+
+
+def in_background(tasks: BackgroundTasks):
+    tasks.add_task(list)
+    return Response("x")
 
 
 def raising(error):
@@ -67,6 +87,10 @@ def get(app, path="/dict"):
         ("/error", 500),
         ("/invalid?number=x", 422),
         ("/mounted/x", 200),
+        ("/model", 200),
+        ("/file", 200),
+        ("/background", 200),
+        ("/later", 401),
     ],
 )
 def test_every_way_out_carries_the_fields_once(path, status):
@@ -103,8 +127,39 @@ def test_a_refusal_carries_the_fields_once():
     }
 
 
-def test_a_route_without_a_limit_carries_no_fields():
-    assert "ratelimit" not in get(new_app(), "/free").headers
+@pytest.mark.parametrize("path", ["/free", "/static/test_layer.py", "/docs", "/missing"])
+def test_what_is_not_limited_carries_no_fields(path):
+    assert "ratelimit" not in get(new_app(), path).headers
+
+
+async def test_the_first_byte_of_a_stream_is_not_held_back():
+    app = FastAPI()
+    Throttle(app)
+    sent = []
+
+    async def body():
+        yield b"first"
+        assert [message["type"] for message in sent] == [
+            "http.response.start",
+            "http.response.body",
+        ]
+        yield b"second"
+
+    @app.get("/stream", dependencies=[Depends(RateLimit(5, "1m"))])
+    async def stream():
+        return StreamingResponse(body())
+
+    async def receive():
+        await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/stream", "headers": [], "query_string": b""}
+    await app({**scope, "root_path": "", "client": ("203.0.113.9", 1)}, receive, send)
+
+    assert (b"ratelimit", b'"5-per-1m";r=4;t=60') in sent[0]["headers"]
+    assert [message.get("body") for message in sent[1:]] == [b"first", b"second", b""]
 
 
 def test_a_request_that_failed_before_the_limit_carries_no_fields():

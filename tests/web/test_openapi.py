@@ -6,6 +6,7 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, Query
 from fastapi.security import APIKeyHeader
 from fastapi.testclient import TestClient
+from openapi_spec_validator import validate
 
 from fastapi_throttle import (
     UNLIMITED,
@@ -157,6 +158,31 @@ def test_the_document_is_stable():
     assert app.openapi() == app.openapi()
     with TestClient(app) as client:
         assert client.get("/openapi.json").json() == client.get("/openapi.json").json()
+
+
+def test_the_document_of_every_kind_of_use_is_valid():
+    app, router, mounted = new_app(), APIRouter(), FastAPI()
+    by_plan = tiers({"free": "2/minute", "staff": UNLIMITED}, by=lambda: "free", default="free")
+    key = api_key(APIKeyHeader(name="X-API-Key"), verify=str)
+    kinds = [
+        RateLimit(5, "1m", key=key),
+        RateLimit(by_plan, name="plan"),
+        RateLimit(lambda request: "5/minute", name="mine", cost=lambda request: 2),
+        RateLimit(5, "1m", scope="route", before_body=True),
+        all_of(RateLimit(1, "1m", name="a"), RateLimit(2, "1m", name="b", key=everyone())),
+    ]
+    for index, limit in enumerate(kinds):
+        router.add_api_route(f"/{index}/{{item}}", lambda item: {}, dependencies=[Depends(limit)])
+        mounted.add_api_route(f"/{index}", lambda: {}, dependencies=[Depends(limit)])
+    app.include_router(router, prefix="/v1")
+    app.mount("/sub", mounted)
+
+    with TestClient(app) as client:
+        for document in (client.get("/openapi.json"), client.get("/sub/openapi.json")):
+            validate(document.json())
+            operations = [path["get"] for path in document.json()["paths"].values()]
+            assert len(operations) == len(kinds)
+            assert all("429" in operation["responses"] for operation in operations)
 
 
 def test_the_document_can_be_left_alone():
