@@ -50,9 +50,12 @@ class ThrottleSettings(BaseSettings):
         unsafe_trust_any_proxy: Accept networks that hold every address.
     """
 
-    model_config = SettingsConfigDict(env_prefix="FASTAPI_THROTTLE_", extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="FASTAPI_THROTTLE_", extra="forbid", hide_input_in_errors=True
+    )
 
-    backend: str = "memory://"
+    # It may hold a password.
+    backend: str = Field(default="memory://", repr=False)
     enabled: bool = True
     budget_ms: int = Field(default=250, ge=1, le=60_000)
     redis_max_connections: int = Field(default=50, ge=1, le=10_000)

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import settings
 from redis_server import RedisServer
 
+from fastapi_throttle.identity import identity
+
 # The same examples in every run, so a red build is about the change ...
 settings.register_profile("repeatable", deadline=None, derandomize=True, print_blob=True)
 # ... and new ones in every run that has the time to look for them.
@@ -35,6 +37,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def anyio_backend() -> str:
     """Run async tests and fixtures on asyncio."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _warnings_are_new() -> None:
+    """Let every test see the warnings that operators get once per process."""
+    identity._warned.clear()
 
 
 @pytest.fixture(scope="session")

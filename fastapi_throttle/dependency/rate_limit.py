@@ -201,7 +201,9 @@ class RateLimit:
         return runtime.buckets.of(self, connection.scope, ledger.root_path)
 
     def _identity(self, runtime: Runtime, connection: HTTPConnection, value: object) -> Identity:
-        return identity_of(value, source=self._key) or runtime.identify(connection)
+        if self._key is None:
+            return runtime.identify(connection)
+        return identity_of(value, source=self._key) or runtime.address(connection)
 
     def _claim_outside(
         self, ledger: RequestLedger, connection: HTTPConnection, key: str | None, cost: int

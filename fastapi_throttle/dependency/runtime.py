@@ -94,8 +94,12 @@ class Runtime:
         return parse_identity(key, self.address_rules)
 
     def identify(self, connection: HTTPConnection) -> Identity:
-        """Return who pays where no resolver of the application says so: never nobody."""
-        return self.default_key.identify(connection) or _ADDRESS.identify(connection)
+        """Return who pays where a limit names no resolver: never nobody."""
+        return self.default_key.identify(connection) or self.address(connection)
+
+    def address(self, connection: HTTPConnection) -> Identity:
+        """Return the identity of the client's address: where every chain of resolvers ends."""
+        return _ADDRESS.identify(connection)
 
     def _make_bucket_digest(
         self, bucket: Sequence[str], algorithm: AlgorithmName, window_us: int

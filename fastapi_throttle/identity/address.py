@@ -19,7 +19,8 @@ IPV4_PREFIX = 32
 IPV6_PREFIX = 64
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _NAT64 = IPv6Network("64:ff9b::/96")
-_LONGEST = 64
+# Of an address as text, with all that may surround it.
+LONGEST = 64
 _LOW_32_BITS = 0xFFFF_FFFF
 
 
@@ -30,7 +31,7 @@ def parse_address(text: str) -> Address | None:
     address they carry. A zone id is no part of who the caller is.
     """
     text = text.strip(" \t")
-    if not text.isascii() or len(text) > _LONGEST:
+    if not text.isascii() or len(text) > LONGEST:
         return None
     bare, percent, zone = text.partition("%")
     if percent and (not zone or ":" not in bare):

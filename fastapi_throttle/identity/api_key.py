@@ -6,18 +6,18 @@ from hashlib import blake2b
 from typing import Annotated, Any, get_args, get_origin
 
 from fastapi import params
-from fastapi.params import Param
 from fastapi.security import APIKeyCookie, APIKeyHeader, APIKeyQuery, HTTPBearer
 from fastapi.security.base import SecurityBase
+from pydantic.fields import FieldInfo
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, cookie_parser
 
-from fastapi_throttle.identity.identity import Identity, identity_of
+from fastapi_throttle.identity.identity import Identity, encode, identity_of, name_of
 from fastapi_throttle.identity.injection import as_dependency, caught, signature
 from fastapi_throttle.identity.principal import user_id
 
 KIND = "api_key"
-# What is longer is no key that anybody issued.
+# In bytes. What is longer is no key that anybody issued.
 LONGEST_KEY = 4 * 1024
 
 Scheme = APIKeyHeader | APIKeyQuery | APIKeyCookie | HTTPBearer
@@ -40,7 +40,7 @@ class PresentedKey(SecurityBase):
         keys = self._keys(connection)
         # Of two keys, the app's authentication may take the other one.
         key = keys[0].strip(" \t") if len(keys) == 1 else ""
-        return key if key and len(key) <= LONGEST_KEY else None
+        return key if 0 < len(encode(key)) <= LONGEST_KEY else None
 
     def _keys(self, connection: HTTPConnection) -> list[str]:
         scheme = self._scheme
@@ -55,7 +55,10 @@ class PresentedKey(SecurityBase):
             return connection.headers.getlist(name)
         if isinstance(scheme, APIKeyQuery):
             return connection.query_params.getlist(name)
-        return [connection.cookies[name]] if name in connection.cookies else []
+        pairs = ";".join(connection.headers.getlist("cookie")).split(";")
+        return [
+            value for pair in pairs for known, value in cookie_parser(pair).items() if known == name
+        ]
 
 
 class ApiKey:
@@ -82,7 +85,7 @@ class ApiKey:
             return None
         owner = injected["owner"] if self._is_injected else await self._owner(key)
         if owner is True:
-            return Identity(KIND, blake2b(key.encode("utf-8", "surrogatepass")).digest())
+            return Identity(KIND, blake2b(encode(key)).digest())
         if owner is None or owner is False:
             return None
         return identity_of(user_id(owner), KIND, source=self._verify)
@@ -120,27 +123,41 @@ def _is_dependency(verify: object) -> bool:
     """Tell a FastAPI dependency, whose parameters say where they come from, from ``verify(key)``.
 
     Raises:
-        TypeError: It is neither.
+        TypeError: It is neither, or a mixture of both.
     """
     if isinstance(verify, params.Depends):
         return True
     if not callable(verify):
         message = f"verify must be a callable of the key or a FastAPI dependency, got {verify!r}"
         raise TypeError(message)
+    marked = [_is_marked(parameter) for parameter in _parameters(verify)]
+    if any(marked) and not all(marked):
+        message = (
+            f"verify must take the key alone, or say of each parameter where it comes from, got "
+            f"{name_of(verify)}: FastAPI would read the others from the query"
+        )
+        raise TypeError(message)
+    return any(marked)
+
+
+def _parameters(verify: Callable[..., Any]) -> list[inspect.Parameter]:
     try:
-        parameters = inspect.signature(verify).parameters.values()
+        # Annotations may be text: from __future__ import annotations.
+        return list(inspect.signature(verify, eval_str=True).parameters.values())
     except ValueError:  # a built-in
-        return False
-    return any(map(_is_injected, parameters))
+        return []
+    except NameError as error:
+        message = (
+            f"verify has annotations that cannot be read here ({error}), got {name_of(verify)}; "
+            "write verify=Depends(...) if it is a FastAPI dependency"
+        )
+        raise TypeError(message) from None
 
 
-def _is_injected(parameter: inspect.Parameter) -> bool:
-    hints = (parameter.default, *_metadata(parameter.annotation))
-    is_connection = isinstance(parameter.annotation, type) and issubclass(
-        parameter.annotation, HTTPConnection
-    )
-    return is_connection or any(isinstance(hint, params.Depends | Param) for hint in hints)
-
-
-def _metadata(annotation: object) -> tuple[object, ...]:
-    return get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+def _is_marked(parameter: inspect.Parameter) -> bool:
+    annotation = parameter.annotation
+    if isinstance(annotation, type) and issubclass(annotation, HTTPConnection):
+        return True
+    metadata = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+    hints = (parameter.default, *metadata)
+    return any(isinstance(hint, params.Depends | FieldInfo) for hint in hints)

@@ -181,7 +181,7 @@ def _peer(scope: Scope) -> Peer:
     # Servers give no client, or an empty host, for a unix socket.
     if not host:
         return UNIX
-    address = parse_address(host)
+    address = parse_address(host) if isinstance(host, str) else None
     return INVALID if address is None else address
 
 
@@ -191,16 +191,16 @@ def _check_range(name: str, value: object, low: int, high: int) -> None:
         raise ConfigurationError(message)
 
 
-def _header_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", name, re.ASCII):
+def _header_name(name: object) -> str:
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9-]{1,64}", name, re.ASCII):
         message = f"proxy_header must be the name of a header, got {name!r}"
         raise ConfigurationError(message)
     return name.lower()
 
 
-def _network(text: str, *, allow_any: bool) -> Network:
+def _network(text: object, *, allow_any: bool) -> Network:
     try:
-        return parse_network(text, allow_any=allow_any)
+        return parse_network(str(text), allow_any=allow_any)
     except ValueError as error:
         message = f"trusted_proxies must be networks such as 10.0.0.0/8, got {text!r}: {error}"
         raise ConfigurationError(message) from None

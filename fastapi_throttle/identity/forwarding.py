@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from fastapi_throttle.identity.address import Address, parse_address
+from fastapi_throttle.identity.address import LONGEST, Address, parse_address
 
 EMPTY: Literal[""] = ""
 # What one entry says: an address, nothing at all, or something that cannot be read (None).
@@ -15,11 +15,10 @@ LONGEST_FIELD = 8 * 1024
 MOST_HOPS = 64
 _HIGHEST_PORT = 65_535
 
-# RFC 7239 section 4: forwarded-pair = token "=" ( token / quoted-string ).
+# RFC 7239 section 4: forwarded-pair = token "=" ( token / quoted-string ). It may be left out.
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = r'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
-_PAIR = re.compile(rf"({_WORD})=({_WORD}|{_QUOTED})")
-_OWS = re.compile(r"[ \t]*")
+_PAIR = re.compile(rf"[ \t]*(?:({_WORD})=({_WORD}|{_QUOTED})[ \t]*)?([;,]|\Z)")
 
 
 def read_hops(header: str, lines: Sequence[bytes]) -> list[Hop] | None:
@@ -42,15 +41,17 @@ def is_list_header(header: str) -> bool:
 
 def parse_hop(text: str) -> Address | None:
     """Read an address that may carry a port: ``1.2.3.4:80``, ``[2001:db8::1]:80``."""
-    text = text.strip(" \t")
+    host = text = text.strip(" \t")
+    is_address = len(text) <= LONGEST
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         has_port = not rest or (rest.startswith(":") and _is_port(rest[1:]))
-        return parse_address(host) if bracket and ":" in host and has_port else None
-    if text.count(":") == 1:
+        is_address &= bool(bracket) and ":" in host and has_port
+    elif text.count(":") == 1:
         host, _, port = text.partition(":")
-        return parse_address(host) if "." in host and _is_port(port) else None
-    return parse_address(text)
+        is_address &= "." in host and _is_port(port)
+    # Blanks may surround the whole, not the host within.
+    return parse_address(host) if is_address and host == host.strip(" \t") else None
 
 
 def _is_port(text: str) -> bool:
@@ -74,31 +75,23 @@ def _read_forwarded(lines: list[str]) -> list[Hop]:
 
 def _forwarded_line(line: str) -> list[Hop]:
     hops: list[Hop] = []
+    element: dict[str, str] = {}
     position = 0
-    while True:
-        element: dict[str, str] = {}
-        while pair := _PAIR.match(line, _skip(line, position)):
-            name = pair[1].lower()
-            if name in element:
-                return [None]
-            element[name] = _unquoted(pair[2])
-            position = _skip(line, pair.end())
-            if line[position : position + 1] != ";":
-                break
-            position += 1
-        position = _skip(line, position)
-        if element or line[position : position + 1] not in ("", ","):
-            hops.append(parse_hop(element.get("for", "")))
-        if position >= len(line):
+    while pair := _PAIR.match(line, position):
+        name, end = (pair[1] or "").lower(), pair[3]
+        if name and name in element:
+            break
+        # A semicolon makes an element, be it one that says nothing.
+        if name or end == ";":
+            element[name] = _unquoted(pair[2] or "")
+        position = pair.end()
+        if end == ";":
+            continue
+        hops.append(parse_hop(element.get("for", "")) if element else EMPTY)
+        if not end:
             return hops
-        if line[position] != ",":
-            return [None]
-        position += 1
-
-
-def _skip(line: str, position: int) -> int:
-    match = _OWS.match(line, position)
-    return match.end() if match else position
+        element = {}
+    return [None]
 
 
 def _unquoted(text: str) -> str:

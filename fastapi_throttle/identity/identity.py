@@ -26,6 +26,10 @@ class Identity(NamedTuple):
     kind: str
     value: bytes
 
+    def __repr__(self) -> str:
+        """The kind alone: the value may be a secret."""
+        return f"Identity({self.kind!r}, ...)"
+
 
 class ConnectionResolver(Protocol):
     """A resolver that needs nothing but the connection: FastAPI has no dependencies to solve."""
@@ -60,7 +64,7 @@ def identity_of(value: object, kind: str = PLAIN, *, source: object = None) -> I
         return value
     if isinstance(value, tuple):
         parts = [identity_of(part, kind, source=source) for part in value]
-        known = [part.value for part in parts if part is not None]
+        known = [part for part in parts if part is not None]
         # A tuple is another kind than what its parts, put together, could spell.
         return Identity(f"{kind}()", _framed(known)) if known and len(known) == len(value) else None
     text = _text_of(value)
@@ -75,18 +79,24 @@ def _text_of(value: object) -> bytes | None:
         return value
     if isinstance(value, bool) or not isinstance(value, str | int | UUID):
         return None
-    return encode(str(value))
+    if isinstance(value, str):
+        return encode(str.__str__(value))  # a subclass may show something else
+    try:
+        return str(value if isinstance(value, UUID) else int(value)).encode()
+    except ValueError:  # more digits than Python writes
+        return None
 
 
-def _framed(parts: list[bytes]) -> bytes:
-    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+def _framed(parts: list[Identity]) -> bytes:
+    fields = [field for part in parts for field in (part.kind.encode(), part.value)]
+    return b"".join(len(field).to_bytes(8, "big") + field for field in fields)
 
 
 def _refuse(value: object, source: object) -> None:
     if inspect.iscoroutine(value):
         value.close()
     warn_once(
-        (source, type(value)),
+        (name_of(source), type(value)),
         "%s returned a value of type %s as an identity; it must be str, bytes, int, UUID or a "
         "tuple of these. Such requests are limited by the next resolver or by their address.",
         name_of(source),

@@ -7,6 +7,7 @@ they run once per request, can be overridden in tests and show in the OpenAPI do
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from copy import copy
 from functools import partial, wraps
 from inspect import Parameter, Signature
 from typing import Any
@@ -50,7 +51,11 @@ def as_dependency(
         if value.dependency is None:
             message = f"{argument} must name its dependency: Depends(get_user), got Depends()"
             raise TypeError(message)
-        as_dependency(argument, value.dependency)
+        adapted = as_dependency(argument, value.dependency, is_resolver=is_resolver)
+        if adapted is value.dependency:
+            return value
+        value = copy(value)
+        object.__setattr__(value, "dependency", adapted)  # frozen since FastAPI 0.121
         return value
     if isinstance(value, SecurityBase):
         message = (
@@ -61,6 +66,9 @@ def as_dependency(
         raise TypeError(message)
     if not callable(value):
         message = f"{argument} must be a FastAPI dependency, got {value!r}"
+        raise TypeError(message)
+    if inspect.isfunction(value) and value.__module__.startswith("fastapi_throttle."):
+        message = f"{argument} must be a resolver, with parentheses: {value.__name__}(...)"
         raise TypeError(message)
     return _adapt(value, is_resolver=is_resolver)
 
@@ -83,13 +91,13 @@ def _adapt(function: Callable[..., Any], *, is_resolver: bool) -> Callable[..., 
 
     if inspect.iscoroutinefunction(function):
 
-        @wraps(function)
+        @wraps(function, updated=())
         async def adapted(connection: HTTPConnection) -> Any:
             with guard():
                 return await function(connection)
     else:
 
-        @wraps(function)
+        @wraps(function, updated=())
         def adapted(connection: HTTPConnection) -> Any:
             with guard():
                 return function(connection)
@@ -101,9 +109,12 @@ def _adapt(function: Callable[..., Any], *, is_resolver: bool) -> Callable[..., 
 
 
 def _takes_the_request(function: Callable[..., Any]) -> bool:
-    if not inspect.isroutine(function):
+    if isinstance(function, type) or getattr(function, "__signature__", None) is not None:
         return False
-    parameters = list(inspect.signature(function).parameters.values())
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except ValueError:  # a built-in
+        return False
     if len(parameters) != 1:
         return False
     (lone,) = parameters
@@ -118,7 +129,7 @@ def caught(function: object) -> Iterator[None]:
         yield
     except Exception as error:  # noqa: BLE001 - the application's code
         warn_once(
-            (function, type(error)),
+            (name_of(function), type(error)),
             "%s raised %s; such requests are limited by the next resolver or by their address.",
             name_of(function),
             type(error).__name__,

@@ -1,18 +1,19 @@
 """The authenticated user as an identity."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from fastapi import params
 from starlette.requests import HTTPConnection
 
-from fastapi_throttle.identity.identity import Identity, identity_of, warn_once
-from fastapi_throttle.identity.injection import as_dependency, signature
+from fastapi_throttle.identity.identity import Identity, identity_of
+from fastapi_throttle.identity.injection import as_dependency, caught, signature
 
 KIND = "user"
 _ATTRIBUTES = ("id", "sub", "username", "identity")
-_BARE = (str, bytes, int, UUID)
+_BARE = (str, bytes, int, UUID, tuple)
 
 
 class AuthenticatedUser:
@@ -27,9 +28,10 @@ class AuthenticatedUser:
     def identify(self, connection: HTTPConnection) -> Identity | None:
         """Return the user's identity when authenticated."""
         user = connection.scope.get("user")
-        if not getattr(user, "is_authenticated", False):
+        # A method of that name, not called, would be true of everybody.
+        if user is None or _read(user, "is_authenticated") is not True:
             return None
-        return identity_of(user_id(user), KIND, source=user_id)
+        return identity_of(user_id(user), KIND, source=type(user))
 
 
 class Principal:
@@ -71,22 +73,24 @@ def principal(
 
 
 def user_id(user: object, by: str | None = None) -> object:
-    """Read the id off a user; None when there is none."""
-    if by is None and (isinstance(user, _BARE)):
+    """Read the id off a user; None when it has none, the user itself when it could have none."""
+    if by is not None:
+        return _read(user, by)
+    if isinstance(user, _BARE):
         return user
-    for name in (by,) if by else _ATTRIBUTES:
-        try:
-            value = user.get(name) if isinstance(user, Mapping) else getattr(user, name, None)
-        except Exception as error:  # noqa: BLE001 - a property of the application's class
-            # Its message may quote the user.
-            warn_once(
-                (type(user), name),
-                "Reading %s of a %s as an identity raised %s",
-                name,
-                type(user).__name__,
-                type(error).__name__,
-            )
-            continue
+    for name in _ATTRIBUTES:
+        value = _read(user, name)
         if value is not None:
             return value
+    return None if isinstance(user, Mapping) or any(map(partial(_has, user), _ATTRIBUTES)) else user
+
+
+def _read(user: object, name: str) -> object:
+    with caught(type(user)):
+        return user.get(name) if isinstance(user, Mapping) else getattr(user, name, None)
     return None
+
+
+def _has(user: object, name: str) -> bool:
+    # Without asking a property, which may raise.
+    return hasattr(type(user), name) or name in getattr(user, "__dict__", ())

@@ -117,6 +117,29 @@ def test_unlimited_parts_and_costs_of_their_own():
     assert [get(app).status_code for _ in range(2)] == [200, 429]
 
 
+def test_never_is_longer_than_any_wait():
+    app = new_app(
+        RateLimit(1, "1m", name="wait"), RateLimit(1, "1m", name="never", cost=lambda request: 2)
+    )
+
+    refused = get(app)
+
+    assert refused.status_code == 429
+    assert "retry-after" not in refused.headers
+
+
+def test_an_unlimited_part_in_front_keeps_decisions_apart():
+    by_plan = tiers({"free": "1/m", "pro": UNLIMITED}, by=lambda: "pro", default="free")
+    app, together = FastAPI(), all_of(RateLimit(by_plan, name="plan"), RateLimit(7, "1m", name="b"))
+    Throttle(app)
+
+    @app.get("/x")
+    def x(decisions: Annotated[tuple[Decision, ...], Depends(together)]):
+        return [[decision.policy.name, len(decision.quotas)] for decision in decisions]
+
+    assert get(app).json() == [["plan", 0], ["b", 1]]
+
+
 def test_unnamed_limits_in_it_are_buckets_of_their_own():
     app = new_app(RateLimit(5, "1m", key=user), RateLimit(5, "1m", key=user))
 

@@ -15,6 +15,8 @@ from fastapi_throttle import (
     MemoryBackend,
     RateLimit,
     Throttle,
+    client_ip,
+    everyone,
     first_of,
     principal,
     tiers,
@@ -93,6 +95,8 @@ def test_a_bad_limit_or_window_is_named(arguments, error, says):
         ({"key": SCHEME}, TypeError, "verified identity, got the bare scheme APIKeyHeader"),
         ({"key": Depends(SCHEME)}, TypeError, "bare scheme APIKeyHeader"),
         ({"key": Depends()}, TypeError, "key must name its dependency"),
+        ({"key": everyone}, TypeError, r"with parentheses: everyone\(\.\.\.\)"),
+        ({"key": client_ip}, TypeError, r"with parentheses: client_ip\(\.\.\.\)"),
     ],
 )
 def test_a_bad_option_is_named(options, error, says):

@@ -1,11 +1,12 @@
 """The dependency in apps: keys, dynamic limits and costs, tiers, and its own methods."""
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Annotated
 
 import pytest
 from clock import Clock
-from fastapi import Depends, FastAPI, Header, HTTPException, Request, WebSocket
+from fastapi import Depends, FastAPI, Header, HTTPException, Request, Security, WebSocket
 from fastapi.testclient import TestClient
 
 from fastapi_throttle import (
@@ -174,6 +175,57 @@ def test_everyone_is_one_partition():
     other = TestClient(app, client=("203.0.113.2", 1)).get("/x").status_code
 
     assert (one, other) == (200, 429)
+
+
+def test_a_key_that_knows_nobody_ends_at_the_address_whatever_the_default():
+    app = limited(RateLimit(1, "1m", key=lambda request: None), default_key=everyone())
+
+    one = TestClient(app, client=("203.0.113.1", 1)).get("/x").status_code
+    other = TestClient(app, client=("203.0.113.2", 1)).get("/x").status_code
+
+    assert (one, other) == (200, 200)
+
+
+@pytest.mark.parametrize("kind", ["key", "first_of"])
+def test_a_plain_resolver_that_raises_leaves_it_to_the_address(kind, caplog):
+    def broken(request):
+        raise LookupError(request.headers["x-user"])
+
+    app = limited(RateLimit(1, "1m", key=broken if kind == "key" else first_of(broken)))
+
+    assert statuses(app, {"x-user": "secret-1"}, {"x-user": "secret-2"}) == [200, 429]
+    assert "broken raised LookupError" in caplog.text
+    assert "secret" not in caplog.text
+
+
+class PlainCallable:
+    def __call__(self, request):
+        return request.headers.get("x-user")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        PlainCallable(),
+        partial(lambda header, request: request.headers.get(header), "x-user"),
+        Depends(lambda request: request.headers.get("x-user")),
+        Security(lambda request: request.headers.get("x-user"), scopes=["me"]),
+    ],
+)
+def test_other_callables_of_the_request_are_no_query_parameters(key):
+    app = limited(RateLimit(1, "1m", key=key))
+
+    assert statuses(app, {"x-user": "a"}, {"x-user": "b"}, {"x-user": "a"}) == [200, 200, 429]
+
+
+async def wrong():
+    return 1.5
+
+
+def test_a_wrong_type_from_security_is_no_500():
+    app = limited(RateLimit(1, "1m", key=Security(wrong, scopes=["me"])))
+
+    assert statuses(app, {}, {}) == [200, 429]
 
 
 def test_a_throttle_can_say_who_pays_by_default():

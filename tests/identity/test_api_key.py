@@ -1,11 +1,14 @@
 """Only a key that somebody owns is an identity."""
 
 import secrets
+import threading
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Annotated
 
+import future_annotations
 import pytest
-from fastapi import Depends, FastAPI, HTTPException, Security, WebSocket
+from fastapi import Depends, FastAPI, Form, HTTPException, Security, WebSocket
 from fastapi.security import APIKeyCookie, APIKeyHeader, APIKeyQuery, HTTPBasic, HTTPBearer
 from fastapi.testclient import TestClient
 from starlette.testclient import WebSocketDenialResponse
@@ -63,6 +66,93 @@ def test_the_owner_pays_whatever_key_they_use(how):
     one, other, same = ({"x-api-key": key} for key in ("key-1", "key-2", "key-1b"))
 
     assert statuses(app, one, other, same, other) == [200, 200, 429, 429]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        future_annotations.by_dependency,
+        future_annotations.is_known,
+        future_annotations.by_request,
+        future_annotations.by_key,
+    ],
+)
+def test_verifiers_whose_annotations_are_text_verify(how):
+    app = new_app(api_key(HEADER, verify=how), limit=5)
+
+    invented = statuses(app, *({"x-api-key": secrets.token_hex()} for _ in range(20)))
+
+    assert invented == [200] * 5 + [429] * 15
+    assert statuses(app, {"x-api-key": "key-1"}, {"x-api-key": "key-2"}) == [200, 200]
+
+
+@pytest.mark.parametrize("how", [OWNERS.get, OWNERS.__contains__])
+def test_a_builtin_verifies(how):
+    app = new_app(api_key(HEADER, verify=how))
+
+    assert statuses(app, *({"x-api-key": key} for key in ("key-1", "key-2", "none"))) == [200] * 3
+    assert statuses(app, {"x-api-key": "key-1"}, {"x-api-key": "other"}) == [429, 429]
+
+
+def test_a_verify_that_is_both_is_refused():
+    def mixed(key: str, owners: Annotated[dict, Depends(dict)]): ...
+
+    def form(token: Annotated[str, Form()], key: str): ...
+
+    for verify in (mixed, form):
+        with pytest.raises(TypeError, match="verify must take the key alone, or say of each"):
+            api_key(HEADER, verify=verify)
+    with pytest.raises(TypeError, match=r"cannot be read here .* write verify=Depends"):
+        api_key(HEADER, verify=future_annotations.of_unknown_types)
+
+
+def test_an_owner_may_be_a_tuple():
+    app = new_app(api_key(HEADER, verify=lambda key: ("tenant", key)))
+
+    assert statuses(app, *({"x-api-key": key} for key in "aba")) == [200, 200, 429]
+
+
+@pytest.mark.parametrize("owner", [1.5, ["acme"], object()])
+def test_an_owner_of_a_wrong_type_is_nobody_and_is_logged(owner, caplog):
+    app = new_app(api_key(HEADER, verify=lambda key: owner))
+
+    assert statuses(app, {"x-api-key": "a"}, {"x-api-key": "b"}) == [200, 429]
+
+
+@dataclass
+class Unhashable:
+    owners: dict
+
+    def __call__(self, key):
+        raise LookupError(key)
+
+
+def test_an_unhashable_verifier_that_raises_is_nobody():
+    app = new_app(api_key(HEADER, verify=Unhashable({})))
+
+    assert statuses(app, {"x-api-key": "a"}, {"x-api-key": "b"}) == [200, 429]
+
+
+def test_true_never_collides_with_an_owner_of_the_same_text():
+    as_owner = api_key(HEADER, verify=lambda key: "key-1")
+    as_itself = api_key(APIKeyQuery(name="key"), verify=lambda key: True)
+    app = new_app(first_of(as_owner, as_itself))
+
+    assert statuses(app, {"x-api-key": "any"}) == [200]
+    assert statuses(app, {}, path="/x?key=key-1") == [200]
+
+
+def test_a_sync_verifier_does_not_stop_other_requests():
+    threads = set()
+    app = new_app(api_key(HEADER, verify=lambda key: threads.add(threading.get_ident())))
+
+    @app.get("/loop")
+    async def loop():
+        return threading.get_ident()
+
+    with TestClient(app) as client:
+        client.get("/x", headers={"x-api-key": "a"})
+        assert client.get("/loop").json() not in threads
 
 
 def test_a_thousand_invented_keys_buy_nothing():
@@ -140,6 +230,8 @@ def test_a_key_in_a_cookie():
     assert statuses(app, *[{"cookie": "session=key-1"}] * 2, {"cookie": "session=key-2"}) == [
         200, 429, 200,
     ]  # fmt: skip
+    twice = [("cookie", "session=key-1; a=b"), ("cookie", "session=key-2")]
+    assert statuses(app, {}, twice, {"cookie": "session=key-1; session=key-2"}) == [200, 429, 429]
 
 
 def test_true_makes_the_key_itself_the_account():

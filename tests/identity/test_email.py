@@ -1,5 +1,7 @@
 """Login names, and the recipe for a login that nobody can lock somebody else out of."""
 
+import asyncio
+
 import pytest
 from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
@@ -43,7 +45,23 @@ def test_spellings_of_a_name_are_one(spelling):
     assert normalized(spelling) == "a@x.org"
 
 
-@pytest.mark.parametrize("name", ["\u0130", "\ufb03", "\u1e9e", "\u212a", "\u03d3"])
+def test_an_endless_name_is_not_folded():
+    name = "A" + "\u0315\u0300" * 30_000
+
+    assert normalized(name) == name
+
+
+def test_names_of_a_tenant_fold_too():
+    resolver = email(lambda: None)
+
+    async def identity(name):
+        return await resolver(name=name)
+
+    one, other = (asyncio.run(identity(("t", name))) for name in ("A@x", b" a@X"))
+    assert one == other
+
+
+@pytest.mark.parametrize("name", ["\u01f0\u0323", "\u0130", "\ufb03", "\u1e9e", "\u212a", "\u03d3"])
 def test_a_normalized_name_stays_as_it_is(name):
     assert normalized(normalized(name)) == normalized(name)
 

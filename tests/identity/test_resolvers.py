@@ -1,5 +1,6 @@
 """Who pays: the values that resolvers give."""
 
+from enum import IntEnum
 from types import SimpleNamespace
 from uuid import UUID
 
@@ -90,7 +91,8 @@ class Broken:
         (SimpleNamespace(id=None, sub="s"), "s"),
         (SimpleNamespace(username="u", identity="i"), "u"),
         (SimpleNamespace(identity="i"), "i"),
-        (SimpleNamespace(), None),
+        (SimpleNamespace(id=None), None),
+        (("tenant", "ada"), ("tenant", "ada")),
         ({"id": 7}, 7),
         ({"sub": "s"}, "s"),
         ({}, None),
@@ -151,6 +153,58 @@ def test_an_id_counts_by_its_text(value, expected):
 )
 def test_what_is_no_id_is_nobody(value):
     assert identity_of(value) is None
+
+
+class Masked(str):
+    __slots__ = ()
+
+    def __str__(self):
+        return "***"
+
+
+class Color(IntEnum):
+    RED = 1
+
+
+def test_an_id_counts_by_its_own_text():
+    assert identity_of(Masked("a")) != identity_of(Masked("b"))
+    assert identity_of(Masked("a")) == identity_of("a")
+    assert identity_of(Color.RED) == identity_of(1)
+    assert identity_of(10**5000) is None
+
+
+def test_parts_of_a_tuple_keep_their_kind_and_nesting():
+    assert identity_of(("a", ("b",))) != identity_of(("a", b"\0" * 7 + b"\x01b"))
+    assert identity_of(("t", Identity("ip", b"1.2.3.4"))) != identity_of(("t", "1.2.3.4"))
+
+
+@given(st.text("ab", min_size=2, max_size=6), st.integers(1, 5), st.integers(1, 5))
+def test_a_text_split_at_two_places_is_two_identities(text, here, there):
+    one, other = (text[:here], text[here:]), (text[:there], text[there:])
+    if "" in (*one, *other):
+        return
+
+    assert (identity_of(one) == identity_of(other)) == (one == other)
+
+
+def test_an_identity_does_not_show_its_value():
+    assert repr(Identity("email", b"ada@x.org")) == "Identity('email', ...)"
+
+
+class Method(SimpleUser):
+    def is_authenticated(self):
+        return False
+
+
+class Raising(SimpleUser):
+    @property
+    def is_authenticated(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("user", [Method("ada"), Raising("ada")])
+def test_a_user_who_is_not_plainly_authenticated_is_nobody(user):
+    assert principal().identify(connection(user=user)) is None
 
 
 @given(TUPLES, TUPLES)

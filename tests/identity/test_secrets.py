@@ -10,6 +10,7 @@ import pytest
 from fastapi import Depends, FastAPI, Header
 from fastapi.security import APIKeyCookie, APIKeyHeader, APIKeyQuery, HTTPBearer
 from fastapi.testclient import TestClient
+from pydantic import ValidationError
 from redis_server import RedisServer
 
 from fastapi_throttle import (
@@ -154,6 +155,21 @@ def test_an_outage_leaks_nothing(caplog):
     everything = f"{response.headers} {response.text} {caplog.text}"
     for secret in [*RAW, "redis-own-password"]:
         assert not any(form in everything for form in forms(secret))
+
+
+def test_nothing_that_is_printed_shows_a_password():
+    settings = ThrottleSettings(backend="redis://:hunter2@localhost", secret="hunter2")
+    seen = [repr(settings), str(settings)]
+    for arguments in ({"secret": 12345678}, {"secrt": "hunter2"}, {"key_prefix": "hunter2 "}):
+        with pytest.raises(ValidationError) as raised:
+            ThrottleSettings(**arguments)
+        seen.append(str(raised.value))
+    for url in ("redis://h:hunter2/0", "foo://:hunter2@h", "hunter2"):
+        with pytest.raises(ConfigurationError) as refused:
+            RedisBackend(url)
+        seen.append(str(refused.value))
+
+    assert not any("hunter2" in text or "12345678" in text for text in seen)
 
 
 @pytest.mark.parametrize("secret", [None, OPERATORS_SECRET])
