@@ -1,6 +1,7 @@
 """The one place that decides: backend, or what is said when it cannot."""
 
 import logging
+import time
 from collections.abc import Sequence
 
 from fastapi_throttle.backends import Backend
@@ -11,6 +12,8 @@ logger = logging.getLogger("fastapi_throttle")
 
 # Long enough not to hammer a store that is down, short enough to notice that it is back.
 RETRY_AFTER_OUTAGE = 1.0
+# A store that comes and goes is one cause, and told once in this time.
+QUIET_SECONDS = 60.0
 
 
 class Decider:
@@ -25,6 +28,7 @@ class Decider:
         self._backend = backend
         self._enabled = enabled
         self._is_down = False
+        self._quiet_until = 0.0
 
     async def hit(self, hits: Sequence[Hit]) -> tuple[Decision, ...]:
         """Decide *hits* together: all of them are charged, or none. Never raises for the store."""
@@ -61,9 +65,10 @@ class Decider:
         await self._backend.aclose()
 
     def _without_store(self, hits: Sequence[Hit], error: BackendError) -> tuple[Decision, ...]:
-        if not self._is_down:
-            self._is_down = True
+        if not self._is_down and time.monotonic() >= self._quiet_until:
+            self._quiet_until = time.monotonic() + QUIET_SECONDS
             logger.warning("The store cannot answer, requests are refused", exc_info=error)
+        self._is_down = True
         return tuple(Decision.unavailable(hit.policy, RETRY_AFTER_OUTAGE) for hit in hits)
 
     def _answered(self) -> None:

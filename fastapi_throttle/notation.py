@@ -18,7 +18,7 @@ _SECONDS = {
 }
 _UNITS = "second, minute, hour or day (s, m, h, d)"
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)\s*", re.ASCII)
-_RULE = re.compile(r"\s*(\d+)\s*(?:/|per\s)\s*(.+?)\s*", re.ASCII | re.IGNORECASE)
+_RULE = re.compile(r"\s*(\d{1,15})\s*(?:/|per\s)\s*(.+?)\s*", re.ASCII | re.IGNORECASE)
 
 Window = int | float | str | timedelta
 
@@ -34,7 +34,7 @@ def check_limit(limit: object, argument: str = "limit") -> int:
         message = f"{argument} must be an int of quota units, got {limit!r}"
         raise TypeError(message)
     if not 1 <= limit <= MAX_LIMIT:
-        message = f"{argument} must be from 1 to {MAX_LIMIT} quota units, got {limit!r}"
+        message = f"{argument} must be from 1 to {MAX_LIMIT} quota units, got {shown(limit)}"
         raise ConfigurationError(message)
     return limit
 
@@ -57,9 +57,10 @@ def parse_window(window: Window) -> int:
         message = f"window must be seconds, a timedelta or text such as '1m', got {window!r}"
         raise TypeError(message)
     else:
-        window_us = round(window * SECOND_US) if math.isfinite(window) else -1
+        # Neither infinite nor not a number, and not too large to multiply.
+        window_us = round(window * SECOND_US) if abs(window) <= MAX_WINDOW_US else -1
     if not MIN_WINDOW_US <= window_us <= MAX_WINDOW_US:
-        message = f"window must be from 0.001 seconds to 366 days, got {window!r}"
+        message = f"window must be from 0.001 seconds to 366 days, got {shown(window)}"
         raise ConfigurationError(message)
     return window_us
 
@@ -98,6 +99,14 @@ def check_name(name: str) -> str:
     return name
 
 
+def shown(value: object) -> str:
+    """Write a value into a message; Python refuses to write very long integers."""
+    try:
+        return repr(value)
+    except ValueError:
+        return f"a number of {type(value).__name__} with thousands of digits"
+
+
 def quota(limit: int, window_us: int, burst: int | None = None) -> Quota:
     """Make a quota; *burst* defaults to *limit*."""
     return Quota(limit, window_us, limit if burst is None else burst)
@@ -109,9 +118,12 @@ def _parse_rule(rule: str) -> tuple[int, int]:
         message = f"limit must look like '100/minute' or '10/second; 1000/hour', got {rule!r}"
         raise ConfigurationError(message)
     window = match[2].lower()
-    if window in _SECONDS:
-        window = f"1{window}"
-    return check_limit(int(match[1])), parse_window(window)
+    try:
+        window_us = parse_window(f"1{window}" if window in _SECONDS else window)
+    except ConfigurationError as error:
+        message = f"limit must name a window it can have, got {rule!r}: {error}"
+        raise ConfigurationError(message) from None
+    return check_limit(int(match[1])), window_us
 
 
 def _parse_duration(text: str) -> int:

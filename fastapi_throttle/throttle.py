@@ -53,10 +53,7 @@ class Throttle:
                 f"client_ip(), got {default_key!r}"
             )
             raise ConfigurationError(message)
-        if isinstance(backend, str):
-            # The text may hold a password: it is not repeated.
-            message = "backend must be a Backend such as RedisBackend(url), got a str"
-            raise TypeError(message)
+        _check_types(app, backend, settings)
         self.settings = ThrottleSettings() if settings is None else settings
         self._backend = _backend_of(self.settings) if backend is None else backend
         self._default_key = default_key
@@ -164,8 +161,25 @@ class Throttle:
     def _claim(self, limit: RateLimit | str, key: str, cost: int) -> Hit:
         buckets = self._runtime.buckets
         known = buckets.named(limit) if isinstance(limit, str) else limit
+        if not isinstance(known, RateLimit):
+            message = f"limit must be a RateLimit or the name of one, got {limit!r}"
+            raise TypeError(message)
         policy = known.policy_outside_requests()
         return self._runtime.hit(buckets.of(known, None), policy, self._runtime.parse(key), cost)
+
+
+def _check_types(app: object, backend: object, settings: object) -> None:
+    if app is not None and not isinstance(app, FastAPI):
+        message = f"app must be a FastAPI, got {app!r}"
+        raise TypeError(message)
+    if settings is not None and not isinstance(settings, ThrottleSettings):
+        message = f"settings must be ThrottleSettings, got a {type(settings).__name__}"
+        raise TypeError(message)
+    if backend is not None and (isinstance(backend, type) or not hasattr(backend, "hit")):
+        # A text may hold a password: it is not repeated.
+        got = f"the class {backend.__name__}" if isinstance(backend, type) else type(backend)
+        message = f"backend must be a Backend such as RedisBackend(url), got {got}"
+        raise TypeError(message)
 
 
 def _describe(calls: tuple[object, ...]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Counters in this process: for one worker, for tests, for a laptop without Redis."""
 
 import heapq
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,9 +23,8 @@ class MemoryBackend:
     """Counts in this process, for as many partitions as it is allowed to keep.
 
     When all places are taken by partitions that still count, newcomers share one partition per
-    bucket until a place is free: nobody's usage is forgotten to make room, so nobody gets more
-    than the limit through a flood, and memory stays bounded. A newcomer that finds a place later
-    starts there unused.
+    bucket until a place is free, and take what was used there along: nobody's usage is forgotten
+    to make room, so nobody gets more than the limit, and memory stays bounded.
 
     Args:
         max_partitions: How many counters to keep, one per partition and window. At least 1.
@@ -42,6 +42,7 @@ class MemoryBackend:
             raise ConfigurationError(message)
         self._max_partitions = max_partitions
         self._clock = clock
+        self._lock = threading.Lock()
         self._states: dict[str, Any] = {}
         self._over_at: dict[str, int] = {}
         # (when to look again, key): one entry per key, moved when the key lives on.
@@ -54,7 +55,6 @@ class MemoryBackend:
 
     async def hit(self, hits: Sequence[Hit]) -> tuple[Decision, ...]:
         """See `Backend.hit`."""
-        # No await between read and write: atomic on one event loop.
         return self._decide(hits, peek=False)
 
     async def peek(self, hits: Sequence[Hit]) -> tuple[Decision, ...]:
@@ -63,21 +63,35 @@ class MemoryBackend:
 
     async def reset(self, hits: Sequence[Hit]) -> None:
         """See `Backend.reset`."""
+        with self._lock:
+            self._forget(hits)
+
+    def _forget(self, hits: Sequence[Hit]) -> None:
         for hit in hits:
             for key in hit.keys:
-                # What says when to look again stays, and is dropped when it is due.
+                # What says when to look again stays, and is dropped when it is due ...
                 self._states.pop(key, None)
+        if len(self._due) > 2 * self._max_partitions:
+            # ... or when too much of it is about nothing.
+            self._over_at = {key: self._over_at[key] for key in self._states}
+            self._due = [(over_at, key) for key, over_at in self._over_at.items()]
+            heapq.heapify(self._due)
 
     async def aclose(self) -> None:
         """See `Backend.aclose`: nothing was opened."""
 
     def _decide(self, hits: Sequence[Hit], *, peek: bool) -> tuple[Decision, ...]:
+        # Nothing is awaited in here; the lock is for event loops in other threads.
+        with self._lock:
+            return self._decide_alone(hits, peek=peek)
+
+    def _decide_alone(self, hits: Sequence[Hit], *, peek: bool) -> tuple[Decision, ...]:
         now = self._clock()
         self._drop_what_is_over(now)
         places = [self._place(key) for hit in hits for key in hit.keys]
         quotas = [(hit, quota) for hit in hits for quota in hit.policy.quotas]
         claims = [
-            Claim(ALGORITHMS[hit.policy.algorithm], self._states.get(place), quota, hit.cost)
+            Claim(ALGORITHMS[hit.policy.algorithm], self._read(place), quota, hit.cost)
             for place, (hit, quota) in zip(places, quotas, strict=True)
         ]
         verdicts, states = decide(claims, now, peek=peek)
@@ -90,7 +104,12 @@ class MemoryBackend:
         """Return where *key* counts: by itself, or with the other newcomers of its bucket."""
         if key in self._states or len(self._states) < self._max_partitions:
             return key
-        return "overflow" + key[key.find("}") + 1 :]
+        return _overflow(key)
+
+    def _read(self, place: str) -> Any:
+        """Return the state of a place; a new one continues what its bucket's newcomers shared."""
+        state = self._states.get(place)
+        return self._states.get(_overflow(place)) if state is None else state
 
     def _store(self, key: str, state: Any, over_at: int) -> None:
         if key not in self._over_at:
@@ -110,3 +129,8 @@ class MemoryBackend:
                 heapq.heappop(due)
                 states.pop(key, None)
                 self._over_at.pop(key, None)
+
+
+def _overflow(key: str) -> str:
+    """Return where the newcomers of a key's bucket count together."""
+    return "overflow" + key[key.find("}") + 1 :]

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
+from fastapi_throttle.dependency.rules import Rules
 from fastapi_throttle.errors import ConfigurationError, ThrottleError
 from fastapi_throttle.identity.identity import name_of
 from fastapi_throttle.model import Policy
@@ -34,6 +35,10 @@ class Limit(Protocol):
     @property
     def rule(self) -> str:
         """The rule as written."""
+
+    @property
+    def rules(self) -> Rules:
+        """What the limit is written as."""
 
     def policy_outside_requests(self) -> Policy:
         """Return the policy, for code that has no request."""
@@ -61,6 +66,7 @@ class Buckets:
         self._table: RouteTable | None = None
         self._unnamed: dict[object, Bucket] = {}
         self._named: dict[str, Limit] = {}
+        self._met: dict[Starlette, str] = {}
 
     def of(self, limit: Limit, scope: Scope | None, root_path: str = "") -> Bucket:
         """Return the bucket of *limit* for a request.
@@ -75,6 +81,8 @@ class Buckets:
                 bucket of its own and there is no request.
             ConfigurationError: Another limit has this name and another rule.
         """
+        if scope is not None and not (limit.name and limit.scope == "shared"):
+            self._meet(scope, root_path)
         bucket = self._of_name(limit) if limit.name else self._of_place(limit)
         if limit.scope == "shared":
             return bucket
@@ -120,13 +128,25 @@ class Buckets:
 
     def _of_name(self, limit: Limit) -> Bucket:
         known = self._named.setdefault(limit.name or "", limit)
-        if known is not limit and known.rule != limit.rule:
+        if known is not limit and not limit.rules.is_same(known.rules):
             message = (
                 f"the name {limit.name!r} must stand for one rule, "
-                f"got {known.rule.strip()!r} and {limit.rule.strip()!r}"
+                f"got {known.rule!r} and {limit.rule!r}"
             )
             raise ConfigurationError(message)
         return ("name", limit.name or "")
+
+    def _meet(self, scope: Scope, root_path: str) -> None:
+        """Take note of an app that the request reached and no walk does.
+
+        Where it was met counts only if no caller can choose that: without path parameters.
+        """
+        app = scope.get("app")
+        table = self._table or self.read_routes()
+        if isinstance(app, Starlette) and app not in table.apps:
+            taken = scope.get("root_path", "").removeprefix(root_path)
+            self._met[app] = "" if scope.get("path_params") else taken
+            self.read_routes()
 
     def _of_place(self, limit: Limit) -> Bucket:
         """Return the bucket of an unnamed limit: after the first route that reaches it."""
@@ -138,6 +158,9 @@ class Buckets:
         return self._unnamed[limit]
 
     def _route(self, scope: Scope, root_path: str) -> str:
+        if scope.get("route") is None:
+            message = "a limit with scope='route' has no bucket before the request has a route"
+            raise ThrottleError(message)
         table = self._table or self.read_routes()
         route = table.find(scope, root_path)
         if route is None:
@@ -147,7 +170,7 @@ class Buckets:
 
     def read_routes(self) -> RouteTable:
         """Walk the app: at first use, and again when a limit or route was added since."""
-        table = self._table = RouteTable(self._app)
+        table = self._table = RouteTable(self._app, self._met)
         taken: dict[Bucket, int] = defaultdict(int)
         seen: set[object] = set()
 

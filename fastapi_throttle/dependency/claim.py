@@ -8,6 +8,7 @@ from fastapi_throttle.dependency.runtime import Runtime
 from fastapi_throttle.errors import ConfigurationError
 from fastapi_throttle.identity import Identity
 from fastapi_throttle.model import Decision, Hit, Policy
+from fastapi_throttle.notation import shown
 from fastapi_throttle.web import RequestLedger
 
 
@@ -73,6 +74,6 @@ def checked_cost(cost: object, source: str) -> int:
         ConfigurationError: It is not an int of at least 0; the message names *source*.
     """
     if isinstance(cost, bool) or not isinstance(cost, int) or cost < 0:
-        message = f"{source} must be an int of at least 0 quota units, got {cost!r}"
+        message = f"{source} must be an int of at least 0 quota units, got {shown(cost)}"
         raise ConfigurationError(message)
     return cost

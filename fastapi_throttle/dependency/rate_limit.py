@@ -15,7 +15,7 @@ from fastapi_throttle.identity import Identity, identity_of, is_connection_only
 from fastapi_throttle.identity.identity import name_of
 from fastapi_throttle.identity.injection import CONNECTION, as_dependency, signature
 from fastapi_throttle.model import AlgorithmName, Decision, Policy
-from fastapi_throttle.notation import Window, check_name
+from fastapi_throttle.notation import Window, check_name, shown
 from fastapi_throttle.web import RequestLedger, refusal_of
 
 Dependency = Callable[..., Any] | params.Depends
@@ -84,16 +84,19 @@ class RateLimit:
             raise ConfigurationError(message)
         self.name = None if name is None else check_name(name)
         self.scope = scope
-        self._rules = Rules(limit, window, algorithm, burst, self.name)
+        self.rules = Rules(limit, window, algorithm, burst, self.name)
         self._key = None if key is None else as_dependency("key", key, is_resolver=True)
         self._cost = cost
         self.dependencies: dict[str, Dependency] = {}
         if self._key is not None:
             self.dependencies["key"] = self._key
-        if self._rules.dependency is not None:
-            self.dependencies["limit"] = self._rules.dependency
+        if self.rules.dependency is not None:
+            self.dependencies["limit"] = self.rules.dependency
         if isinstance(cost, int):
             self._check_static_cost(cost)
+        elif not callable(cost) and not isinstance(cost, params.Depends):
+            message = f"cost must be an int of at least 0 or a FastAPI dependency, got {cost!r}"
+            raise TypeError(message)
         else:
             self.dependencies["cost"] = self._cost = as_dependency("cost", cost)
         if before_body:
@@ -104,7 +107,7 @@ class RateLimit:
     @property
     def rule(self) -> str:
         """The rule as written, as far as buckets and equal names are concerned."""
-        return self._rules.text
+        return self.rules.text
 
     async def __call__(self, **injected: Any) -> Decision:
         """Count this request, once; FastAPI calls it with what the signature names."""
@@ -118,7 +121,7 @@ class RateLimit:
     def claim(self, ledger: RequestLedger, injected: dict[str, Any]) -> Claim:
         """Return what a request claims, from what FastAPI resolved for it."""
         connection: HTTPConnection = injected[CONNECTION]
-        policy = self._rules.static or self._rules.policy(injected.get("limit"))
+        policy = self.rules.static or self.rules.policy(injected.get("limit"))
         identity = self._identity(ledger.runtime, connection, injected.get("key"))
         ledger.resolved[self] = identity, policy
         cost = self._cost_of(injected.get("cost", self._cost))
@@ -171,12 +174,12 @@ class RateLimit:
         Raises:
             ThrottleError: A dependency decides about the limit at each request.
         """
-        if self._rules.static is None:
+        if self.rules.static is None:
             message = (
                 f"the limit {self.name!r} depends on the request; use its own hit, peek, reset"
             )
             raise ThrottleError(message)
-        return self._rules.static
+        return self.rules.static
 
     async def decide_before_body(self, connection: HTTPConnection) -> bool:
         """Count this request before FastAPI resolves anything; return whether it is admitted."""
@@ -188,12 +191,12 @@ class RateLimit:
 
     def describe(self) -> dict[str, Any]:
         """Return name, quotas and whether they depend on the request, for documents."""
-        policy = self._rules.typical
+        policy = self.rules.typical
         quotas = policy.quotas if policy else ()
         return {
             "name": self.name or (policy.name if policy else "dynamic"),
             "quotas": [{"limit": quota.limit, "window": quota.window} for quota in quotas],
-            "dynamic": self._rules.static is None,
+            "dynamic": self.rules.static is None,
         }
 
     def _bucket(self, ledger: RequestLedger, connection: HTTPConnection) -> Bucket:
@@ -216,10 +219,10 @@ class RateLimit:
         self, ledger: RequestLedger, connection: HTTPConnection, key: str | None
     ) -> tuple[Identity, Policy]:
         known = ledger.resolved.get(self)
-        policy = self._rules.static or (known[1] if known else None)
+        policy = self.rules.static or (known[1] if known else None)
         if policy is None:
             message = (
-                f"the limit of {self.name or self.rule.strip()!r} comes from a dependency that was "
+                f"the limit of {self.name or self.rule!r} comes from a dependency that was "
                 "not resolved in this request: let the RateLimit run as a dependency first"
             )
             raise ThrottleError(message)
@@ -255,10 +258,10 @@ class RateLimit:
             message = f"cost must be an int of quota units, got {cost!r}"
             raise TypeError(message)
         checked_cost(cost, "cost")
-        for quota in (quota for policy in self._rules.known for quota in policy.quotas):
+        for quota in (quota for policy in self.rules.known for quota in policy.quotas):
             if cost > quota.burst:
                 message = (
                     f"cost must be at most {quota.burst}, the most that {quota} ever admits at "
-                    f"once, got {cost}"
+                    f"once, got {shown(cost)}"
                 )
                 raise ConfigurationError(message)

@@ -9,11 +9,13 @@ from fastapi import params
 from fastapi_throttle.errors import ConfigurationError
 from fastapi_throttle.identity.identity import name_of
 from fastapi_throttle.identity.injection import as_dependency
-from fastapi_throttle.model import AlgorithmName, Policy, Quota
+from fastapi_throttle.model import AlgorithmName, Policy, Quota, format_window
 from fastapi_throttle.notation import Window, check_limit, parse_rules, parse_window, quota
 
 # Debts are kept in microseconds, which a script counts exactly up to here.
 _LONGEST_DEBT_US = 2**52
+# How much lower than written the rate of gcra may come out.
+_ROUNDING = 1.01
 
 
 class Unlimited(Enum):
@@ -37,6 +39,9 @@ class Tiers:
         by: "Callable[..., Any] | params.Depends",
         default: str,
     ) -> None:
+        if not all(isinstance(tier, str) for tier in rates):
+            message = f"tiers must be named by text, got {list(rates)!r}"
+            raise TypeError(message)
         if not rates:
             message = "tiers needs at least one tier, got none"
             raise ConfigurationError(message)
@@ -92,7 +97,8 @@ class Rules:
 
     Attributes:
         dependency: What FastAPI has to resolve before the policy is known, if anything.
-        text: The rule as written, to tell unnamed limits and equal names apart.
+        source: The callable behind it.
+        text: The rule, to tell unnamed limits and equal names apart.
     """
 
     def __init__(
@@ -116,29 +122,34 @@ class Rules:
         self._name = name
         self._policies: dict[Rate, Policy] = {}
         self._tiers: Tiers | None = None
+        self.source: object = None
         self.dependency: Callable[..., Any] | params.Depends | None = None
-        self.text = f"{algorithm} {self._burst} {self._window_us} "
-        self._read(limit)
+        burst_text = "" if burst is None else f" burst {self._burst}"
+        self.text = f"{self._read(limit)} {algorithm}{burst_text}"
 
-    def _read(self, limit: object) -> None:
+    def _read(self, limit: object) -> str:
+        """Take *limit* in, and return it as text that every worker writes alike."""
         if isinstance(limit, Tiers):
             self._tiers = limit
-            self.dependency = limit.by
-            for rate in limit.rates.values():
-                self._policy(rate)
-            self.text += f"{sorted(limit.rates.items(), key=str)} {limit.default}"
-        elif isinstance(limit, int | str):
-            self._policy(limit)
-            self.text += str(limit)
-        elif callable(limit) or isinstance(limit, params.Depends):
+            self.dependency = self.source = limit.by
+            rates = {tier: self._rule(rate) for tier, rate in limit.rates.items()}
+            return f"tiers {rates} default {limit.default}"
+        if isinstance(limit, int | str):
+            return self._rule(limit)
+        if callable(limit) or isinstance(limit, params.Depends):
             self.dependency = as_dependency("limit", limit)
-            self.text += name_of(getattr(limit, "dependency", limit))
-        else:
-            message = (
-                "limit must be an int, text such as '100/minute', tiers(...) or a dependency, "
-                f"got {limit!r}"
-            )
-            raise TypeError(message)
+            self.source = getattr(limit, "dependency", limit)
+            window = "" if self._window_us is None else f" per {format_window(self._window_us)}"
+            return f"{name_of(limit)}(){window}"
+        message = (
+            "limit must be an int, text such as '100/minute', tiers(...) or a dependency, "
+            f"got {limit!r}"
+        )
+        raise TypeError(message)
+
+    def is_same(self, other: "Rules") -> bool:
+        """Tell whether two limits of one name mean the same."""
+        return self.text == other.text and self.source is other.source
 
     @property
     def static(self) -> Policy | None:
@@ -179,9 +190,9 @@ class Rules:
             message = f"{name_of(self.dependency)} returned {resolved!r} as a limit: {error}"
             raise ConfigurationError(message) from None
 
-    def _policy(self, rate: Rate) -> Policy:
+    def _rule(self, rate: Rate) -> str:
         policy = self._policies[rate] = self._make(rate)
-        return policy
+        return "; ".join(map(str, policy.quotas)) or "unlimited"
 
     def _make(self, rate: object) -> Policy:
         return Policy.of(self._quotas(rate), self._algorithm, self._name)
@@ -203,8 +214,16 @@ class Rules:
         return tuple(self._checked(quota(*rule, self._burst)) for rule in rules)
 
     def _checked(self, candidate: Quota) -> Quota:
+        if self._algorithm != "gcra":
+            return candidate
         interval = -(-candidate.window_us // candidate.limit)
-        if self._algorithm == "gcra" and candidate.burst * interval > _LONGEST_DEBT_US:
+        if interval * candidate.limit > candidate.window_us * _ROUNDING:
+            message = (
+                f"limit must be lower with algorithm 'gcra', which counts whole microseconds, got "
+                f"{candidate}: a unit every {interval} microseconds is more than 1 % off"
+            )
+            raise ConfigurationError(message)
+        if candidate.burst * interval > _LONGEST_DEBT_US:
             most = _LONGEST_DEBT_US // interval
             message = f"burst must be at most {most} at {candidate}, got {candidate.burst}"
             raise ConfigurationError(message)

@@ -18,7 +18,7 @@ _HIGHEST_PORT = 65_535
 # RFC 7239 section 4: forwarded-pair = token "=" ( token / quoted-string ). It may be left out.
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = r'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
-_PAIR = re.compile(rf"[ \t]*(?:({_WORD})=({_WORD}|{_QUOTED})[ \t]*)?([;,]|\Z)")
+_PAIR = re.compile(rf"[ \t]*(?:({_WORD})=({_WORD}|{_QUOTED})[ \t]*)?(;[; \t]*|,|\Z)")
 
 
 def read_hops(header: str, lines: Sequence[bytes]) -> list[Hop] | None:
@@ -67,14 +67,15 @@ def _read_forwarded_for(lines: list[str]) -> list[Hop]:
 
 def _read_forwarded(lines: list[str]) -> list[Hop]:
     """Source: RFC 7239. A line that breaks its grammar is one entry that cannot be read."""
-    hops: list[Hop] = []
+    nodes: list[str | None] = []
     for line in lines:
-        hops += _forwarded_line(line)
-    return hops[-MOST_HOPS:]
+        nodes += _forwarded_line(line)
+    return [node and parse_hop(node) for node in nodes[-MOST_HOPS:]]
 
 
-def _forwarded_line(line: str) -> list[Hop]:
-    hops: list[Hop] = []
+def _forwarded_line(line: str) -> list[str | None]:
+    """Return what each element says about the client: "" if it is empty, None if it is unusable."""
+    nodes: list[str | None] = []
     element: dict[str, str] = {}
     position = 0
     while pair := _PAIR.match(line, position):
@@ -82,14 +83,14 @@ def _forwarded_line(line: str) -> list[Hop]:
         if name and name in element:
             break
         # A semicolon makes an element, be it one that says nothing.
-        if name or end == ";":
+        if name or end.startswith(";"):
             element[name] = _unquoted(pair[2] or "")
         position = pair.end()
-        if end == ";":
+        if end.startswith(";"):
             continue
-        hops.append(parse_hop(element.get("for", "")) if element else EMPTY)
+        nodes.append((element.get("for") or None) if element else EMPTY)
         if not end:
-            return hops
+            return nodes
         element = {}
     return [None]
 

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from copy import copy
-from functools import partial, wraps
+from functools import partial
 from inspect import Parameter, Signature
 from typing import Any
 
@@ -81,45 +81,84 @@ def _depends(dependency: "Callable[..., Any] | params.Depends") -> params.Depend
 
 
 def _adapt(function: Callable[..., Any], *, is_resolver: bool) -> Callable[..., Any]:
-    """Give the lone, unannotated parameter of a function the connection.
+    """Give the lone, unannotated parameter of a callable the connection.
 
     FastAPI would read ``lambda request: ...`` as a required query parameter named request.
+
+    Raises:
+        TypeError: It takes a request and more, or is a generator: FastAPI needs the annotation.
     """
-    if not _takes_the_request(function):
+    parameters = _parameters(function)
+    unknown = [each for each in parameters if each.annotation is each.default is Parameter.empty]
+    if not unknown or getattr(function, "__signature__", None) is not None:
         return function
-    guard = partial(caught, function) if is_resolver else nullcontext
-
-    if inspect.iscoroutinefunction(function):
-
-        @wraps(function, updated=())
-        async def adapted(connection: HTTPConnection) -> Any:
-            with guard():
-                return await function(connection)
-    else:
-
-        @wraps(function, updated=())
-        def adapted(connection: HTTPConnection) -> Any:
-            with guard():
-                return function(connection)
-
-    takes = Parameter("connection", Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection)
-    adapted.__signature__ = Signature([takes])  # type: ignore[attr-defined]
-    del adapted.__wrapped__  # it would lead back to the signature that misleads
-    return adapted
+    is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    if len(parameters) == 1 and unknown[0].kind not in _VARIADIC and not is_generator:
+        call = getattr(function, "__call__", function)  # noqa: B004 - an instance may be async
+        is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+        adapted = _AdaptedAsync if is_async else _Adapted
+        return adapted(function, unknown[0], is_resolver=is_resolver)
+    if unknown[0].name in _REQUESTS:
+        message = (
+            f"the parameter {unknown[0].name} of {name_of(function)} must be annotated, as in "
+            f"{unknown[0].name}: Request; FastAPI would read it from the query"
+        )
+        raise TypeError(message)
+    return function
 
 
-def _takes_the_request(function: Callable[..., Any]) -> bool:
-    if isinstance(function, type) or getattr(function, "__signature__", None) is not None:
-        return False
+_VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+_REQUESTS = ("request", "req", "connection", "conn", "websocket", "ws")
+
+
+class _Adapted:
+    """A callable of the connection as FastAPI reads it.
+
+    It equals the original, so that overrides of that reach it.
+    """
+
+    def __init__(
+        self, original: Callable[..., Any], parameter: Parameter, *, is_resolver: bool
+    ) -> None:
+        self.original = original
+        self.__qualname__ = name_of(original)
+        self.__signature__ = Signature(
+            [Parameter("connection", Parameter.KEYWORD_ONLY, annotation=HTTPConnection)]
+        )
+        self._keyword = parameter.name if parameter.kind is Parameter.KEYWORD_ONLY else None
+        self._guard = partial(caught, original) if is_resolver else nullcontext
+
+    def __eq__(self, other: object) -> bool:
+        return self.original == (other.original if isinstance(other, _Adapted) else other)
+
+    def __hash__(self) -> int:
+        return hash(self.original)
+
+    def __call__(self, connection: HTTPConnection) -> Any:
+        with self._guard():
+            return self._call(connection)
+
+    def _call(self, connection: HTTPConnection) -> Any:
+        if self._keyword:
+            return self.original(**{self._keyword: connection})
+        return self.original(connection)
+
+
+class _AdaptedAsync(_Adapted):
+    """The same for one that is awaited."""
+
+    async def __call__(self, connection: HTTPConnection) -> Any:
+        with self._guard():
+            return await self._call(connection)
+
+
+def _parameters(function: Callable[..., Any]) -> list[Parameter]:
+    if isinstance(function, type):
+        return []
     try:
-        parameters = list(inspect.signature(function).parameters.values())
+        return list(inspect.signature(function).parameters.values())
     except ValueError:  # a built-in
-        return False
-    if len(parameters) != 1:
-        return False
-    (lone,) = parameters
-    is_positional = lone.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-    return is_positional and lone.annotation is lone.default is Parameter.empty
+        return []
 
 
 @contextmanager

@@ -70,6 +70,9 @@ def refusal_of(
 def longest(decisions: Sequence[Decision]) -> Decision:
     """Return the decision that refuses longest; never is longest of all."""
     refusals = [decision for decision in decisions if not decision.allowed]
+    if not refusals:
+        message = f"a refusal needs a decision that does not allow, got {decisions!r}"
+        raise ValueError(message)
     return max(
         refusals,
         key=lambda decision: inf if decision.retry_after is None else decision.retry_after,

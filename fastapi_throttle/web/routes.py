@@ -42,13 +42,18 @@ class RouteTable:
 
     Args:
         app: The outermost app.
+        others: Apps that it serves where no walk finds them, behind wrappers that do not show what
+            they wrap, and where they were met.
     """
 
-    def __init__(self, app: Starlette) -> None:
+    def __init__(self, app: Starlette, others: dict[Starlette, str] | None = None) -> None:
         self.routes: list[Route] = []
         self._apps: list[Starlette] = [app]
         self._by_place: dict[_Place, list[Route]] = defaultdict(list)
         self._walk(app, app.routes, "")
+        for other, prefix in (others or {}).items():
+            self._apps.append(other)
+            self._walk(other, other.routes, prefix)
 
     @property
     def apps(self) -> tuple[Starlette, ...]:

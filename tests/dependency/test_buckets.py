@@ -5,9 +5,17 @@ from typing import Annotated
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from fastapi.testclient import TestClient
+from starlette.requests import HTTPConnection
 from starlette.testclient import WebSocketDenialResponse
 
-from fastapi_throttle import ConfigurationError, Decision, RateLimit, Throttle, everyone
+from fastapi_throttle import (
+    ConfigurationError,
+    Decision,
+    RateLimit,
+    Throttle,
+    ThrottleError,
+    everyone,
+)
 from fastapi_throttle.dependency.buckets import Buckets
 
 pytestmark = pytest.mark.matrix
@@ -166,6 +174,62 @@ def test_an_app_mounted_by_an_included_router_is_told_apart():
     app.mount("/sub2", mounted)
 
     assert statuses(app, "/x", "/sub2/x", "/sub2/x", "/x") == [200, 200, 429, 429]
+
+
+def wrapped(app):
+    async def opaque(scope, receive, send):
+        await app(scope, receive, send)
+
+    return opaque
+
+
+@pytest.mark.parametrize("limit", [{}, {"scope": "route"}, {"scope": "route", "name": "x"}])
+def test_mounted_apps_that_no_walk_finds_are_apart_too(limit):
+    app = new_app()
+    for place in ("/one", "/two"):
+        mounted = FastAPI()
+        add(mounted, "/x", RateLimit(1, "1m", **limit))
+        app.mount(place, wrapped(mounted))
+
+    assert statuses(app, "/one/x", "/two/x", "/one/x", "/two/x") == [200, 200, 429, 429]
+
+
+def test_one_name_with_two_dependencies_of_one_kind_fails_at_start_up():
+    app = new_app()
+    add(app, "/a", RateLimit(lambda request: "1/m", name="plan"))
+    add(app, "/b", RateLimit(lambda request: "9/m", name="plan"))
+
+    with pytest.raises(ConfigurationError, match="must stand for one rule"), TestClient(app):
+        pass
+
+
+def test_one_rule_may_be_written_in_two_ways():
+    app = new_app()
+    add(app, "/a", RateLimit("2/minute", name="api"))
+    add(app, "/b", RateLimit(2, "60s", name="api"))
+
+    assert statuses(app, "/a", "/b", "/a") == [200, 200, 429]
+
+
+def test_a_limit_per_route_has_no_bucket_before_there_is_a_route():
+    app, limit, seen = new_app(), RateLimit(1, "1m", scope="route", name="x"), []
+
+    class Early:
+        def __init__(self, app):
+            self.app = app
+
+        async def __call__(self, scope, receive, send):
+            if scope["type"] == "http":
+                with pytest.raises(ThrottleError, match="before the request has a route"):
+                    await limit.hit(HTTPConnection(scope))
+                seen.append(scope["path"])
+            await self.app(scope, receive, send)
+
+    app.add_middleware(Early)
+    add(app, "/x", limit)
+
+    assert statuses(app, "/x", "/x") == [200, 429]
+    assert seen == ["/x", "/x"]
 
 
 def test_a_throttle_of_a_mounted_app_counts_for_itself():

@@ -218,6 +218,28 @@ def test_other_callables_of_the_request_are_no_query_parameters(key):
     assert statuses(app, {"x-user": "a"}, {"x-user": "b"}, {"x-user": "a"}) == [200, 200, 429]
 
 
+def tenant_of(request):
+    return request.headers.get("x-user")
+
+
+def cost_of(request):
+    return 1
+
+
+def test_overrides_reach_functions_of_the_request():
+    app = limited(RateLimit(3, "1m", key=tenant_of, cost=cost_of))
+    app.dependency_overrides[tenant_of] = lambda: "one"
+    app.dependency_overrides[cost_of] = lambda: 3
+
+    assert statuses(app, {"x-user": "a"}, {"x-user": "b"}) == [200, 429]
+
+
+def test_a_lambda_may_take_the_request_by_name_only():
+    app = limited(RateLimit(1, "1m", key=lambda *, request: request.headers.get("x-user")))
+
+    assert statuses(app, {"x-user": "a"}, {"x-user": "b"}, {"x-user": "a"}) == [200, 200, 429]
+
+
 async def wrong():
     return 1.5
 

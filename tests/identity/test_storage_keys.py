@@ -9,6 +9,7 @@ from redis.crc import key_slot
 from starlette.applications import Starlette
 
 from fastapi_throttle import MemoryBackend, RateLimit, ThrottleSettings
+from fastapi_throttle.algorithms import ALGORITHMS
 from fastapi_throttle.dependency import Runtime
 from fastapi_throttle.identity import identity_of
 
@@ -71,6 +72,13 @@ def test_windows_buckets_prefixes_and_secrets_have_keys_of_their_own():
     ]
 
     assert len(set(all_keys)) == 12
+
+
+def test_each_algorithm_has_keys_of_its_own():
+    its_own, identity = runtime(), identity_of("a")
+    policies = [RateLimit(5, "1m", algorithm=name).policy_outside_requests() for name in ALGORITHMS]
+
+    assert len({its_own.hit(BUCKET, policy, identity, 1).keys for policy in policies}) == 3
 
 
 def test_the_limit_is_no_part_of_the_key():

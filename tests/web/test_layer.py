@@ -5,12 +5,13 @@ from pathlib import Path
 
 import http_sf
 import pytest
-from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Response
+from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, StreamingResponse
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 from starlette.staticfiles import StaticFiles
+from starlette.testclient import WebSocketDenialResponse
 
 from fastapi_throttle import (
     MemoryBackend,
@@ -245,6 +246,30 @@ def test_a_store_that_cannot_answer_is_503_and_claims_nothing(caplog):
     assert "ratelimit" not in response.headers
     assert get(app).status_code == 503
     assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_windows_below_a_second_round_up_in_the_field():
+    assert get(new_app(RateLimit(5, 0.2))).headers["ratelimit-policy"] == '"5-per-0.2s";q=5;w=1'
+
+
+def test_a_handshake_that_is_refused_carries_the_fields_of_all_limits():
+    app = FastAPI()
+    Throttle(app)
+    limits = [RateLimit(9, "1m", name="first"), RateLimit(1, "1m", name="second")]
+
+    @app.websocket("/ws", dependencies=[Depends(limit) for limit in limits])
+    async def ws(socket: WebSocket):
+        await socket.accept()
+        await socket.close()
+
+    client = TestClient(app)
+    with client.websocket_connect("/ws"):
+        pass
+    again = client.websocket_connect("/ws")
+    with pytest.raises(WebSocketDenialResponse) as refused, again:
+        pass
+
+    assert refused.value.headers["ratelimit"] == '"first";r=7;t=60, "second";r=0;t=60'
 
 
 def test_the_503_carries_a_degraded_decision():

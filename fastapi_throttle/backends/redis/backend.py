@@ -40,7 +40,7 @@ class RedisBackend:
         clock: Callable[[], int] | None = None,
     ) -> None:
         for name, value in (("budget", budget), ("max_connections", max_connections)):
-            if value <= 0:
+            if not value > 0:  # also what is not a number
                 message = f"{name} must be greater than 0, got {value}"
                 raise ConfigurationError(message)
         make_pool = pool_factory(url_or_client, budget=budget, max_connections=max_connections)
@@ -68,19 +68,19 @@ class RedisBackend:
         now = self._clock() if self._clock else None
         keys = [key for hit in hits for key in hit.keys]
         rest = (len(keys), *keys, *script.arguments(hits, peek=peek, now=now))
-        # redis-py leaves its commands untyped.
-        client: Any = await self._per_loop.client()
-        execute = client.execute_command
-        try:
-            reply = await execute("EVALSHA", script.SHA, *rest)
-        except NoScriptError:
-            # Answered before anything ran, so this is still the first execution.
-            reply = await execute("EVAL", script.TEXT, *rest)
+        async with self._per_loop.client() as client:
+            # redis-py leaves its commands untyped.
+            execute: Any = client.execute_command
+            try:
+                reply = await execute("EVALSHA", script.SHA, *rest)
+            except NoScriptError:
+                # Answered before anything ran, so this is still the first execution.
+                reply = await execute("EVAL", script.TEXT, *rest)
         return decisions_of(hits, script.verdicts(reply))
 
     async def _delete(self, keys: Iterable[str]) -> None:
-        client: Any = await self._per_loop.client()
-        await client.delete(*keys)
+        async with self._per_loop.client() as client:
+            await client.delete(*keys)
 
     async def _within_budget(self, call: Awaitable[T]) -> T:
         try:

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from inspect import signature
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import (
@@ -51,12 +52,14 @@ def pool_factory(source: "str | Redis", *, budget: float, max_connections: int) 
     if isinstance(source, str):
         url = source
         try:
-            BlockingConnectionPool.from_url(url, **options)
-        except ValueError as error:
+            trial: Any = BlockingConnectionPool.from_url(url, **options)
+            trial.make_connection()
+        except (TypeError, ValueError):
+            # What redis-py says may quote a part of the password.
             scheme = url.partition("://")[0] if "://" in url else "none"
             message = (
                 "url must be redis://, rediss:// or unix:// and readable by redis-py, "
-                f"got one with scheme {scheme!r}: {error}"
+                f"got one with scheme {scheme!r}"
             )
             raise ConfigurationError(message) from None
         return lambda: BlockingConnectionPool.from_url(url, **options)
@@ -85,7 +88,9 @@ def _options(budget: float, max_connections: int) -> dict[str, Any]:
         "socket_timeout": budget,
         "socket_connect_timeout": budget,
         "health_check_interval": 0,
-        "timeout": budget,  # of waiting for a free connection
+        "timeout": None,  # who waits for a free connection waits for a place, in `PerLoop`
+        "encoding": "utf-8",
+        "encoding_errors": "strict",
         "max_connections": max_connections,
         **_without_introduction(),
     }
@@ -98,6 +103,21 @@ def _without_introduction() -> dict[str, None]:
     return {"lib_name": None, "lib_version": None}
 
 
+class _Opened(NamedTuple):
+    """What one event loop uses.
+
+    Attributes:
+        client: Asks and is answered.
+        places: One per connection. Who waits for a free connection waits here: a pool of redis-py
+            wakes nobody else when the one it woke is cancelled.
+        closing: Closes the connections when it ends.
+    """
+
+    client: Redis
+    places: asyncio.Semaphore
+    closing: AsyncGenerator[None]
+
+
 class PerLoop:
     """One client per running event loop and process.
 
@@ -107,41 +127,48 @@ class PerLoop:
 
     def __init__(self, make_pool: PoolFactory) -> None:
         self._make_pool = make_pool
-        self._opened: dict[asyncio.AbstractEventLoop, tuple[Redis, AsyncGenerator[None]]] = {}
+        self._opened: dict[asyncio.AbstractEventLoop, _Opened] = {}
         self._inherited: list[object] = []
         self._pid = os.getpid()
 
-    async def client(self) -> Redis:
-        """Return the client of the running loop."""
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Redis]:
+        """Lend the client of the running loop, to as many at a time as it has connections."""
         if self._pid != os.getpid():
             # Never let go of: to close a socket would end the parent's watch over it, which a
             # fork shares.
             self._inherited.append(self._opened)
             self._opened, self._pid = {}, os.getpid()
         loop = asyncio.get_running_loop()
-        if loop not in self._opened:
+        opened = self._opened.get(loop)
+        if opened is None:
             for known in list(self._opened):  # a copy: other threads open and close theirs
                 if known.is_closed():
                     self._opened.pop(known, None)
-            client = Redis(connection_pool=self._make_pool())
-            self._opened[loop] = client, _closing(client)
-            await anext(self._opened[loop][1])
-        return self._opened[loop][0]
+            opened = self._opened[loop] = self._open()
+            await anext(opened.closing)
+        async with opened.places:
+            yield opened.client
 
     async def aclose(self) -> None:
         """Close the connections of the running loop."""
         if self._pid == os.getpid():
             opened = self._opened.pop(asyncio.get_running_loop(), None)
             if opened is not None:
-                await opened[1].aclose()
+                await opened.closing.aclose()
+
+    def _open(self) -> _Opened:
+        pool = self._make_pool()
+        places = asyncio.Semaphore(pool.max_connections)
+        return _Opened(Redis(connection_pool=pool), places, _closing(pool))
 
 
-async def _closing(client: Redis) -> AsyncGenerator[None]:
-    """Close the connections of *client* when this generator ends: at the latest with its loop.
+async def _closing(pool: ConnectionPool) -> AsyncGenerator[None]:
+    """Close the connections of *pool* when this generator ends: at the latest with its loop.
 
     A loop ends its generators before it closes, and nobody else tells that it does.
     """
     try:
         yield
     finally:
-        await client.connection_pool.disconnect(inuse_connections=True)
+        await pool.disconnect(inuse_connections=True)

@@ -8,22 +8,20 @@
 -- returns  four integers per claim: wait, remaining, more, reset (see model.Verdict)
 
 local peek = ARGV[2] == "1"
-local argument, key = 3, 1
 local reply = { 0, 0, 0, 0 }
 
 -- Check a claim, then the claims left after it in its group; then, knowing whether all of them
 -- are admitted, charge or report it. Returns whether all are. What one claim needs in between
 -- stays on the stack.
-local function decide(left, admitted)
+local function decide(argument, key, left, admitted)
   local check, charge, report, repair = algorithm(ARGV[argument])
   local cost, p1 = tonumber(ARGV[argument + 1]), tonumber(ARGV[argument + 2])
   local p2 = tonumber(ARGV[argument + 3])
   local name, at = KEYS[key], key * 4
-  argument, key = argument + 4, key + 1
 
   local wait, state, is_ahead = check(name, cost, p1, p2)
   admitted = admitted and wait == 0
-  if left > 0 then admitted = decide(left - 1, admitted) end
+  if left > 0 then admitted = decide(argument + 4, key + 1, left - 1, admitted) end
 
   local remaining, more, reset
   if admitted and cost > 0 and not peek then
@@ -43,8 +41,10 @@ local function decide(left, admitted)
   return admitted
 end
 
+local argument, key = 3, 1
 repeat
-  argument = argument + 1
-  decide(tonumber(ARGV[argument - 1]) - 1, true)
+  local claims = tonumber(ARGV[argument])
+  decide(argument + 1, key, claims - 1, true)
+  argument, key = argument + 1 + 4 * claims, key + claims
 until argument > #ARGV
 return reply

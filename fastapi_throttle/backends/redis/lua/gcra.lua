@@ -30,7 +30,7 @@ local function check(name, cost, interval, tolerance)
 end
 
 local function repair(name, debt, reset)
-  store(name, now + debt, reset)
+  store(name, ("%d"):format(now + debt), reset)
 end
 
 local function charge(name, debt, cost, interval, tolerance)

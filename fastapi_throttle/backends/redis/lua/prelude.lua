@@ -10,8 +10,11 @@
 -- repair(name, state, reset, p2)     stores the state as it is, taken out of the future
 --
 -- What cannot be read, for its type or its content, counts as unused; storing replaces it.
+--
+-- All of this is made anew for every call. So mind that a local of the script that functions use
+-- costs more than a literal or a look-up in `redis`, and that a number is a cheaper argument of a
+-- command once ("%d") has formatted it.
 
-local KEYS, ARGV, tonumber = KEYS, ARGV, tonumber
 local NEVER = -1
 local now = tonumber(ARGV[1])
 if not now then
@@ -26,9 +29,9 @@ end
 
 -- The TTL only frees memory, a second later than it could: the state says what is over.
 local function store(name, text, reset)
-  redis.call("SET", name, text, "PX", 1001 + (reset - reset % 1000) / 1000)
+  redis.call("SET", name, text, "PX", ("%d"):format(1001 + (reset - reset % 1000) / 1000))
 end
 
 local function keep(name, reset)
-  redis.call("PEXPIRE", name, 1001 + (reset - reset % 1000) / 1000)
+  redis.call("PEXPIRE", name, ("%d"):format(1001 + (reset - reset % 1000) / 1000))
 end

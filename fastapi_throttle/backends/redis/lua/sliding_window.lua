@@ -1,81 +1,83 @@
 -- algorithms.sliding_window, run inside Redis.
 --
--- state   a string, big endian, that is read and changed in place:
+-- state   a string, big endian, that is read and changed in place: a head of 36 bytes
 --           opened 6, base 4, first 6, used 4, newest 6, units 4, size 2, head 2, count 2
---           then `size` slots of time 6, sum 4: a ring, oldest at `head`, `count` of them in use
+--         then `size` slots of 10 bytes, time 6, sum 4: a ring, oldest at `head`, `count` in use
 --         The newest entry of the log is (newest, units), opened at `opened`; the older ones are
---         the slots. `sum` runs over the units of all entries up to and including this one, modulo
---         2^32; `base` is the sum before the oldest, whose time is `first`; `used` is the log's.
+--         the slots. `sum` runs over the units of all entries before this one, modulo 2^32; `base`
+--         is that of the oldest, whose time is `first`; `used` is the whole log's.
 -- p1, p2  limit in quota units, window in us
 --
 -- Times are us since the epoch modulo 2^48. In here they are ages: us before now. 2^48 us are nine
 -- years, so the modulo hides nothing; an age in the upper half of the range lies in the future.
--- Sums that only grow let the two questions, who is over and who leaves when, be answered by halving.
-
-local call, pack, unpack = redis.call, struct.pack, struct.unpack
-local HEAD, HEAD_FORMAT = 36, ">I6I4I6I4I6I4I2I2I2"
-local SLOT, SLOT_FORMAT, GROWTH = 10, ">I6I4", 16
-local WRAP, FUTURE, SUM = 2 ^ 48, 2 ^ 47, 2 ^ 32
+-- Sums that only grow let two questions, who is over and who leaves when, be answered by halving.
 
 local function pack_head(log)
-  return pack(HEAD_FORMAT, (now - log.opened) % WRAP, log.base, (now - log.first) % WRAP, log.used,
-              (now - log.newest) % WRAP, log.units, log.size, log.head, log.count)
+  return struct.pack(">I6I4I6I4I6I4I2I2I2", (now - log.opened) % 2 ^ 48, log.base,
+                     (now - log.first) % 2 ^ 48, log.used, (now - log.newest) % 2 ^ 48, log.units,
+                     log.size, log.head, log.count)
 end
 
--- The age and the sum of the entry that is `index` after the oldest.
+-- The age of the entry that is `index` after the oldest, and the sum before it.
 local function entry(log, index)
-  if index == log.count then return log.newest, (log.base + log.used) % SUM end
-  local at = HEAD + (log.head + index) % log.size * SLOT
-  local slot = call("GETRANGE", log.name, at, at + SLOT - 1)
-  if #slot < SLOT then return FUTURE - 1, log.base end -- cut off by others: over, nothing used
-  local time, sum = unpack(SLOT_FORMAT, slot)
-  return (now - time) % WRAP, sum
+  if index == log.count then return log.newest, (log.base + log.used - log.units) % 2 ^ 32 end
+  local at = 36 + (log.head + index) % log.size * 10
+  local slot = redis.call("GETRANGE", log.name, ("%d"):format(at), ("%d"):format(at + 9))
+  if #slot < 10 then return 2 ^ 47 - 1, log.base end -- cut off by others: over, nothing used
+  local time, sum = struct.unpack(">I6I4", slot)
+  return (now - time) % 2 ^ 48, sum
 end
 
--- The first index from `low` on for which `is_reached(age, sum)`; the newest entry's reaches it.
-local function search(log, low, is_reached)
-  local high = log.count
+-- The first entry from `low` on that is younger than `window` and comes after at least `units` of
+-- the log, with its age and sum; else the newest. It is mostly near: first double, then halve.
+local function search(log, low, window, units)
+  local high, step = log.count, low - 1
+  local found_age, found_sum
   while low < high do
     local middle = (low + high - (low + high) % 2) / 2
-    if is_reached(entry(log, middle)) then high = middle else low = middle + 1 end
+    if middle > low + step then middle = low + step end
+    local age, sum = entry(log, middle)
+    if age < window and (sum - log.base) % 2 ^ 32 >= units then
+      high, found_age, found_sum = middle, age, sum
+    else
+      low, step = middle + 1, 2 * step + 1
+    end
   end
-  return low
-end
-
--- Forget what is over: at least the oldest entry, not the newest.
-local function drop(log, window)
-  local index = 1
-  if entry(log, 1) >= window then
-    index = search(log, 2, function(age) return age < window end)
-  end
-  local _, base = entry(log, index - 1)
-  log.used = (log.base + log.used - base) % SUM
-  log.base, log.head, log.count = base, (log.head + index) % log.size, log.count - index
-  log.first = entry(log, 0)
+  if high == log.count then return high, entry(log, high) end
+  return high, found_age, found_sum
 end
 
 -- Until entries worth `excess` units, the oldest, have left.
 local function leave(log, excess, window)
-  local age, base = log.first, log.base
-  if excess > 1 then
-    age = entry(log, search(log, 0, function(_, sum) return (sum - base) % SUM >= excess end))
+  local age = log.first
+  if excess > log.used - log.units then
+    age = log.newest
+  elseif excess > 1 then
+    age = entry(log, search(log, 1, 2 ^ 48, excess) - 1)
   end
-  -- What lies in the future counts as used now.
-  return age < FUTURE and window - age or window
+  -- What lies in the future counts as used now; what others wrote as if it were over, too.
+  return age < window and window - age or window
 end
 
 local function check(name, cost, limit, window)
   local never = cost > limit and NEVER
   local text = redis.pcall("GETRANGE", name, "0", "35")
-  if type(text) ~= "string" or #text < HEAD then return never or 0 end
-  local opened, base, first, used, newest, units, size, head, count = unpack(HEAD_FORMAT, text)
-  opened, first, newest = (now - opened) % WRAP, (now - first) % WRAP, (now - newest) % WRAP
-  local is_ahead = newest >= FUTURE
+  if type(text) ~= "string" or #text < 36 then return never or 0 end
+  local opened, base, first, used, newest, units, size, head, count =
+    struct.unpack(">I6I4I6I4I6I4I2I2I2", text)
+  opened, first, newest = (now - opened) % 2 ^ 48, (now - first) % 2 ^ 48, (now - newest) % 2 ^ 48
+  local is_ahead = newest >= 2 ^ 47
   if count > size or newest >= window and not is_ahead then return never or 0 end
-  if is_ahead and call("STRLEN", name) ~= HEAD + size * SLOT then return never or 0 end
+  if is_ahead and redis.call("STRLEN", name) ~= 36 + size * 10 then return never or 0 end
   local log = { name = name, opened = opened, base = base, first = first, used = used,
                 newest = newest, units = units, size = size, head = head, count = count }
-  if count > 0 and first >= window and first < FUTURE then drop(log, window) end
+  if count > 0 and first >= window and first < 2 ^ 47 then
+    -- Forget what is over: at least the oldest entry, not the newest.
+    local gone, age, sum = 1, entry(log, 1)
+    if age >= window then gone, age, sum = search(log, 2, window, 0) end
+    log.used, log.first, log.base = (base + used - sum) % 2 ^ 32, age, sum
+    log.head, log.count = (head + gone) % size, count - gone
+  end
   local excess = log.used + cost - limit
   return never or cost > 0 and excess > 0 and leave(log, excess, window) or 0, log, is_ahead
 end
@@ -84,7 +86,7 @@ local function report(log, limit, window)
   if not log then return limit, 0, 0 end
   local remaining = log.used < limit and limit - log.used or 0
   local more = leave(log, log.used + remaining + 1 - limit, window)
-  return remaining, more, log.newest < FUTURE and window - log.newest or window
+  return remaining, more, log.newest < 2 ^ 47 and window - log.newest or window
 end
 
 -- What lies in the future happened now: all slots anew, in order.
@@ -92,44 +94,47 @@ local function repair(name, log, reset)
   local slots = {}
   for index = 0, log.count - 1 do
     local age, sum = entry(log, index)
-    slots[index + 1] = pack(SLOT_FORMAT, (now - (age < FUTURE and age or 0)) % WRAP, sum)
+    slots[index + 1] = struct.pack(">I6I4", (now - (age < 2 ^ 47 and age or 0)) % 2 ^ 48, sum)
   end
-  local free = string.rep("\0", (log.size - log.count) * SLOT)
+  local free = ("\0"):rep((log.size - log.count) * 10)
   log.head, log.newest = 0, 0
-  if log.opened >= FUTURE then log.opened = 0 end
-  if log.first >= FUTURE then log.first = 0 end
+  if log.opened >= 2 ^ 47 then log.opened = 0 end
+  if log.first >= 2 ^ 47 then log.first = 0 end
   store(name, pack_head(log) .. table.concat(slots) .. free, reset)
 end
 
--- Make room for more slots; all there are are in use.
+-- Make room for 16 more slots; all there are are in use.
 local function grow(log)
-  local slots, split = string.sub(call("GET", log.name), HEAD + 1), log.head * SLOT
-  log.size, log.head = log.size + GROWTH, 0
-  call("SET", log.name, pack_head(log) .. string.sub(slots, split + 1) .. string.sub(slots, 1, split)
-                        .. string.rep("\0", GROWTH * SLOT))
+  local slots, split = redis.call("GETRANGE", log.name, 36, 35 + log.size * 10), log.head * 10
+  slots = slots .. ("\0"):rep(log.size * 10 - #slots) -- cut off by others
+  log.size, log.head = log.size + 16, 0
+  redis.call("SET", log.name, pack_head(log) .. slots:sub(split + 1) .. slots:sub(1, split)
+                              .. ("\0"):rep(160))
 end
 
 local function charge(name, log, cost, limit, window)
   if not log then
-    local time = now % WRAP
-    store(name, pack(HEAD_FORMAT, time, 0, time, cost, time, cost, 0, 0, 0), window)
+    local time = now % 2 ^ 48
+    store(name, struct.pack(">I6I4I6I4I6I4I2I2I2", time, 0, time, cost, time, cost, 0, 0, 0),
+          window)
     return limit - cost, window, window
   end
-  if log.newest >= FUTURE then repair(name, log, window) end
+  if log.newest >= 2 ^ 47 then repair(name, log, window) end
   if log.units * 128 < limit and log.opened < (window - window % 60) / 60 then
     log.units = log.units + cost
   else
     if log.count == log.size then grow(log) end
-    local at = HEAD + (log.head + log.count) % log.size * SLOT
-    local sum = (log.base + log.used) % SUM
-    call("SETRANGE", name, at, pack(SLOT_FORMAT, (now - log.newest) % WRAP, sum))
+    local at = 36 + (log.head + log.count) % log.size * 10
+    local sum = (log.base + log.used - log.units) % 2 ^ 32
+    local slot = struct.pack(">I6I4", (now - log.newest) % 2 ^ 48, sum)
+    redis.call("SETRANGE", name, ("%d"):format(at), slot)
     log.count, log.opened, log.units = log.count + 1, 0, cost
   end
   log.used, log.newest = log.used + cost, 0
   if log.count == 0 then log.first = 0 end
-  call("SETRANGE", name, "0", pack_head(log))
+  redis.call("SETRANGE", name, "0", pack_head(log))
   keep(name, window)
-  return limit - log.used, window - log.first, window
+  return limit - log.used, leave(log, 1, window), window
 end
 
 return check, charge, report, repair
