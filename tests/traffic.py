@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from fastapi_throttle.algorithms import ALGORITHMS, Algorithm, Claim, decide
-from fastapi_throttle.algorithms.sliding_window import EXACT
 from fastapi_throttle.model import AlgorithmName, Quota, Verdict
 
 
@@ -37,7 +36,7 @@ class Partition:
         Only for a sliding window. After the first, as many as its entry takes up go as one hit:
         the state is the same.
         """
-        share = -(-self.quota.limit // EXACT)
+        share = -(-self.quota.limit // 128)
         left = number
         while left and not (verdict := self.hit(1, now)).wait_us:
             more = min(share - self.state.entries[-1][1], left - 1, verdict.remaining)

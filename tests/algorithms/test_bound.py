@@ -12,12 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from traffic import Partition, most_in_a_window
 
-from fastapi_throttle.algorithms.sliding_window import EXACT, SPANS
 from fastapi_throttle.model import Quota
 
 LIMITS = (1, 5, 100, 128, 129, 1_000, 100_000)
 WINDOW = 60_000_000
-SPAN = WINDOW // SPANS
+SPAN = WINDOW // 60
 
 
 def moments(partition: Partition, now: int, random: Random) -> Iterator[int]:
@@ -40,7 +39,7 @@ def moments(partition: Partition, now: int, random: Random) -> Iterator[int]:
 @pytest.mark.parametrize("limit", LIMITS)
 def test_an_adversary_at_every_edge_never_gets_more_than_the_limit(limit: int, seed: int):
     """Bursts of single hits, of full entries and of all that is left, whenever it could help."""
-    random, share = Random(seed), -(-limit // EXACT)
+    random, share = Random(seed), -(-limit // 128)
     partition = Partition(Quota(limit, WINDOW, limit))
     now = START_US + random.randrange(WINDOW)
     partition.hit(1, now)

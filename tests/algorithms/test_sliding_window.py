@@ -8,11 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from traffic import ExactLog, Partition
 
-from fastapi_throttle.algorithms.sliding_window import EXACT, SPANS
 from fastapi_throttle.model import Quota
 
 WINDOW = 60_000_000
-SPAN = WINDOW // SPANS
+SPAN = WINDOW // 60
 
 STEPS = (0, 0, 1, 1, 2, 999, SPAN - 1, SPAN, SPAN + 1, WINDOW // 3, WINDOW - 1, WINDOW, WINDOW + 1)
 MOVES = st.lists(
@@ -20,7 +19,7 @@ MOVES = st.lists(
 )
 
 
-@given(limit=st.integers(1, EXACT), moves=MOVES)
+@given(limit=st.integers(1, 128), moves=MOVES)
 def test_up_to_128_it_decides_as_the_exact_log(limit: int, moves: list[tuple[int, int]]):
     partition, log, now = Partition(Quota(limit, WINDOW, limit)), ExactLog(limit, WINDOW), START_US
     for step, cost in moves:
@@ -103,7 +102,7 @@ def test_the_log_has_one_entry_per_hit_up_to_128(limit: int, most: int):
 @pytest.mark.parametrize("window_us", [1_000_000, WINDOW, 86_400_000_000])
 def test_the_log_has_at_most_189_entries_whatever_the_traffic(limit: int, window_us: int):
     """Worst are entries of one unit that age closes, between entries that are full."""
-    random, share, span = Random(limit), -(-limit // EXACT), window_us // SPANS
+    random, share, span = Random(limit), -(-limit // 128), window_us // 60
     longest = 0
     for fulls in (0, 1, 1.5, 2, 2.1, 2.2, 3, 128):
         partition, now = Partition(Quota(limit, window_us, limit)), START_US
@@ -119,7 +118,7 @@ def test_the_log_has_at_most_189_entries_whatever_the_traffic(limit: int, window
 
 def test_nearly_all_of_the_189_entries_can_be_reached():
     partition, share = Partition(Quota(100_000, WINDOW, 100_000)), 782
-    for number in range(SPANS):
+    for number in range(60):
         now = START_US + number * SPAN
         for _ in range(2 if number % 8 else 3):
             partition.hit(share, now)

@@ -68,7 +68,7 @@ async def test_flushing_the_scripts_in_mid_run_changes_nothing(
 
 
 async def test_a_check_is_one_call_of_the_script(redis_server: RedisServer, redis_url: str):
-    """Several hits with several quotas, admitted, refused or peeked at; a new script is sent once."""
+    """Several hits with several quotas, admitted, refused, peeked at. A new script is sent once."""
     backend = RedisBackend(redis_url, budget=5, max_connections=1)
     both = hits("sliding-window", limit=2)
     redis_server.client.script_flush()
@@ -96,8 +96,8 @@ async def test_what_goes_over_the_wire_is_integers_and_the_keys(
     with redis_server.monitored() as commands:
         await backend.hit((hit._replace(cost=2**70),))
 
-    assert commands == [
-        f'"EVALSHA" "{script.SHA}" "1" "{hit.keys[0]}" "" "0" "1" "g" "4294967296" '
-        f'"{HOUR_US // LIMIT}" "{HOUR_US}"'
-    ]
+    (command,) = commands
+    _, _, _, key, *rest = command.replace('"', "").split(" ")
+    assert key == hit.keys[0]
+    assert rest == ["", "0", "1", "g", "4294967296", f"{HOUR_US // LIMIT}", f"{HOUR_US}"]
     await backend.aclose()

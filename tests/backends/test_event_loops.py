@@ -70,9 +70,10 @@ def test_loops_that_start_and_end_in_other_threads_leave_a_client_where_it_is():
     per_loop = PerLoop(pool_factory("redis://127.0.0.1", budget=1, max_connections=1))
 
     async def ask_twice() -> bool:
-        client = await per_loop.client()
-        await asyncio.sleep(0)
-        return client is await per_loop.client()
+        async with per_loop.client() as client:
+            await asyncio.sleep(0)
+        async with per_loop.client() as again:
+            return again is client
 
     def work(_: int) -> bool:
         return all(asyncio.run(ask_twice()) for _ in range(60))

@@ -35,13 +35,14 @@ def either(request: pytest.FixtureRequest, backend: RedisBackend, clock: Clock) 
 
 def contents(server: RedisServer) -> dict[bytes, bytes]:
     """Return the raw value of every key."""
-    return {key: server.client.dump(key) for key in server.client.keys()}
+    return {key: server.client.dump(key) for key in server.client.keys("*")}
 
 
 @pytest.mark.parametrize("algorithm", NAMES)
 @pytest.mark.parametrize("cost", [1, 3, 4, 10**12])
 @pytest.mark.parametrize("tightest", [0, 1, 2])
 async def test_a_refusal_changes_no_key(
+    *,
     algorithm: AlgorithmName,
     cost: int,
     tightest: int,
@@ -51,16 +52,17 @@ async def test_a_refusal_changes_no_key(
 ):
     """Whichever of the quotas refuses; and an unused one is not created."""
     limits = [3 if number == tightest else 1_000 for number in range(3)]
-    policy = policy_of(*zip(limits, (60 * SECOND_US, 61 * SECOND_US, 62 * SECOND_US), strict=True))
-    other = policy_of((500, 60 * SECOND_US), algorithm=algorithm)
-    unused = hit_of(other, 2, "somebody new")
+    windows = (60 * SECOND_US, 61 * SECOND_US, 62 * SECOND_US)
+    policy = policy_of(*zip(limits, windows, strict=True), algorithm=algorithm)
+    other = hit_of(policy_of((500, windows[0]), algorithm=algorithm), 2, "other")
+    unused = hit_of(other.policy, 2, "somebody new")
     for _ in range(3):
         clock.step(17)
-        await backend.hit((hit_of(policy), hit_of(other, 2)))
+        await backend.hit((hit_of(policy), other))
     before = contents(redis_server)
 
     clock.step(1_000)
-    decisions = await backend.hit((hit_of(policy, cost), hit_of(other, 2), unused))
+    decisions = await backend.hit((hit_of(policy, cost), other, unused))
 
     assert not any(decision.allowed for decision in decisions)
     assert [bool(quota.retry_after != 0) for quota in decisions[0].quotas] == [
