@@ -40,7 +40,7 @@ def main() -> None:
     with contextlib.ExitStack() as started:
         python = os.environ.get(PYTHON_VARIABLE) or demo_environment()
         backend = started.enter_context(own_redis()) if options.redis == "auto" else options.redis
-        require_importable(python, backend)
+        require_usable(python, backend)
         server = started.enter_context(demo_server(python, port, options.workers, backend))
         if wait_until(lambda: answers(port), server):
             say(f"Demo on http://{HOST}:{port} (backend: {described(backend)})  Ctrl-C stops it")
@@ -140,12 +140,21 @@ def app_environment(backend: str) -> dict[str, str]:
     return environment
 
 
-def require_importable(python: str, backend: str) -> None:
+TRIAL = """
+import asyncio, logging
+logging.disable()
+from demo_app.main import app
+decision = asyncio.run(app.state.throttle.peek("items", "ip:127.0.0.1"))
+raise SystemExit("The store does not answer." if decision.degraded else 0)
+"""
+
+
+def require_usable(python: str, backend: str) -> None:
     """Fail once where several workers would fail for ever: they are replaced when they end."""
-    with child([python, "-c", "import demo_app.main"], app_environment(backend)) as trial:
+    with child([python, "-c", TRIAL], app_environment(backend)) as trial:
         wait_until(lambda: False, trial)
     if trial.returncode != 0:
-        fail("The demo app cannot be imported; the reason is above.")
+        fail(f"The demo app cannot run (backend: {described(backend)}); the reason is above.")
 
 
 @contextlib.contextmanager

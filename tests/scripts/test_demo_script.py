@@ -230,7 +230,14 @@ def test_an_app_that_cannot_start_fails_once(tmp_path: Path):
 
     assert status == 1
     assert "key_prefix" in message
-    assert message.count("The demo app cannot be imported") == 1
+    assert message.count("The demo app cannot run") == 1
+
+
+def test_a_redis_that_does_not_answer_is_told_before_serving():
+    status, message = run_demo("--port", "0", "--redis", "redis://127.0.0.1:1")
+
+    assert status == 1
+    assert "The store does not answer" in message
 
 
 def test_a_missing_redis_server_is_named(tmp_path: Path):
