@@ -46,15 +46,18 @@ def parse_address(text: str) -> Address | None:
 
 
 def parse_network(text: str, *, allow_any: bool = False) -> Network:
-    """Read the network of trusted proxies; an IPv4-mapped one is the IPv4 network it carries.
+    """Read a network of trusted proxies; one of addresses that carry IPv4 is that of those.
 
     Raises:
         ValueError: It is no network, has host bits set, or holds every address.
     """
     network = ip_network(text, strict=True)
-    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
-        start = IPv4Address(int(network.network_address) & _LOW_32_BITS)
-        network = IPv4Network((start, network.prefixlen - _MAPPED.prefixlen))
+    if isinstance(network, IPv6Network):
+        for carrier in (_MAPPED, _NAT64):
+            if network.subnet_of(carrier):
+                start = IPv4Address(int(network.network_address) & _LOW_32_BITS)
+                network = IPv4Network((start, network.prefixlen - carrier.prefixlen))
+                break
     if network.prefixlen == 0 and not allow_any:
         message = "it holds every address, so every caller could choose who they are"
         raise ValueError(message)

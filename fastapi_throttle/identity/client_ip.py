@@ -29,6 +29,21 @@ INVALID: Literal["invalid"] = "invalid"
 Peer = Address | Literal["unix", "invalid"]
 
 
+class Rules(TypedDict, total=False):
+    """The arguments of `AddressRules`."""
+
+    trusted_proxies: Sequence[str]
+    trusted_hops: int
+    proxy_header: str
+    trust_unix_peer: bool
+    ipv4_prefix: int
+    ipv6_prefix: int
+    unsafe_trust_any_proxy: bool
+
+
+_PREFIXES = frozenset({"ipv4_prefix", "ipv6_prefix"})
+
+
 class AddressRules:
     """Who is believed about the client's address. By default nobody: the peer is the client.
 
@@ -71,6 +86,9 @@ class AddressRules:
                 f"got {trusted_hops} with {proxy_header!r}"
             )
             raise ConfigurationError(message)
+        if isinstance(trusted_proxies, str):
+            message = f"trusted_proxies must be a list of networks, got {trusted_proxies!r} alone"
+            raise ConfigurationError(message)
         self._networks = [
             _network(text, allow_any=unsafe_trust_any_proxy) for text in trusted_proxies
         ]
@@ -78,6 +96,15 @@ class AddressRules:
         self._is_configured = bool(self._networks or trusted_hops)
         self._trust_unix_peer = trust_unix_peer
         self._prefixes = ipv4_prefix, ipv6_prefix
+        self._given_prefixes: Rules = {"ipv4_prefix": ipv4_prefix, "ipv6_prefix": ipv6_prefix}
+        self._given: Rules = {
+            **self._given_prefixes,
+            "trusted_proxies": trusted_proxies,
+            "trusted_hops": trusted_hops,
+            "proxy_header": proxy_header,
+            "trust_unix_peer": trust_unix_peer,
+            "unsafe_trust_any_proxy": unsafe_trust_any_proxy,
+        }
         self._suspicions = Suspicions()
 
     def identify(self, scope: Scope) -> Identity:
@@ -121,6 +148,12 @@ class AddressRules:
                 break
         return understood
 
+    def changed(self, given: Rules) -> "AddressRules":
+        """Return these rules with others in place: of trust all or none, of prefixes each."""
+        kept = self._given_prefixes if given.keys() - _PREFIXES else self._given
+        rules: Rules = {**kept, **given}
+        return AddressRules(**rules)
+
     def label(self, peer: Peer) -> Identity:
         """Return the identity that an address counts as."""
         if isinstance(peer, str):
@@ -133,8 +166,10 @@ class ClientIp:
 
     connection_only = True
 
-    def __init__(self, rules: AddressRules | None) -> None:
-        self._rules = rules
+    def __init__(self, given: Rules) -> None:
+        self._given = given
+        self._settings = _TRUST_NOBODY
+        self._rules = AddressRules(**given)
 
     async def __call__(self, connection: HTTPConnection) -> Identity:
         """See `identify`."""
@@ -142,20 +177,12 @@ class ClientIp:
 
     def identify(self, connection: HTTPConnection) -> Identity:
         """Return the identity of the client."""
-        rules: AddressRules = self._rules or connection.scope.get(SCOPE_KEY) or _TRUST_NOBODY
-        return rules.identify(connection.scope)
-
-
-class Rules(TypedDict, total=False):
-    """The arguments of `AddressRules`."""
-
-    trusted_proxies: Sequence[str]
-    trusted_hops: int
-    proxy_header: str
-    trust_unix_peer: bool
-    ipv4_prefix: int
-    ipv6_prefix: int
-    unsafe_trust_any_proxy: bool
+        settings: AddressRules = connection.scope.get(SCOPE_KEY) or _TRUST_NOBODY
+        if not self._given:
+            return settings.identify(connection.scope)
+        if settings is not self._settings:
+            self._settings, self._rules = settings, settings.changed(self._given)
+        return self._rules.identify(connection.scope)
 
 
 def client_ip(**rules: Unpack[Rules]) -> ClientIp:
@@ -167,12 +194,13 @@ def client_ip(**rules: Unpack[Rules]) -> ClientIp:
     share ``peer:invalid``: limited, never exempt.
 
     Args:
-        rules: Arguments of `AddressRules`, in place of all settings.
+        rules: Arguments of `AddressRules`, in place of those of the settings. What they say about
+            trust is replaced as a whole; the prefixes one by one.
 
     Raises:
         ConfigurationError: See `AddressRules`.
     """
-    return ClientIp(AddressRules(**rules) if rules else None)
+    return ClientIp(rules)
 
 
 def _peer(scope: Scope) -> Peer:

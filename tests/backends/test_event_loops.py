@@ -2,11 +2,12 @@
 
 import asyncio
 import gc
+import os
 import subprocess
 import sys
-import textwrap
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from oracle import hit_of, policy_of
 from redis_server import RedisServer
 
@@ -88,51 +89,74 @@ def test_loops_that_start_and_end_in_other_threads_leave_a_client_where_it_is():
 
 
 FORK = """
-import asyncio, os, sys
+import asyncio, os, redis, sys
 from oracle import hit_of, policy_of
 from fastapi_throttle.backends import RedisBackend
 
 backend = RedisBackend(sys.argv[1], budget=5)
 policy = policy_of((1_000, 60_000_000))
-wrong = 0
 
 async def hits(partition, cost):
-    '''Every partition has a cost of its own, so the reply to another's call would be noticed.'''
-    global wrong
+    # Every partition has a cost of its own, so the reply to another's call is noticed.
+    wrong = 0
     for number in range(1, 51):
         (decision,) = await backend.hit((hit_of(policy, cost, partition),))
         wrong += decision.remaining != 1_000 - cost * number
+    return wrong
 
-def child(partition, cost):
-    async def several():
-        await asyncio.gather(hits(f"{partition}a", cost), hits(f"{partition}b", cost + 1))
-    asyncio.run(several())
-    os.write(report, b"." if wrong == 0 else b"!")
-    os._exit(0)
+async def both(name, cost):
+    return sum(await asyncio.gather(hits(f"{name}a", cost), hits(f"{name}b", cost + 1)))
 
-answers, report = os.pipe()
-
+def fork(run, cost):
+    if pid := os.fork():
+        return pid
+    try:
+        wrong = run(both(f"child {cost}", cost))
+    except BaseException as error:
+        print("child", error, repr(error.__cause__), file=sys.stderr, flush=True)
+        wrong = 255
+    os._exit(min(wrong, 255))
+"""
+WHILE_A_LOOP_RUNS = """
 async def parent():
-    await asyncio.gather(hits("parent 1", 1), hits("parent 2", 2))
-    for cost in (4, 6):
-        if os.fork() == 0:
-            child(f"child {cost}", cost)
-    await asyncio.gather(hits("parent 3", 3), hits("parent 5", 5))
-    await asyncio.to_thread(os.waitpid, -1, 0)
-    await asyncio.to_thread(os.waitpid, -1, 0)
+    wrong = await both("before", 1)
+    children = [fork(asyncio.run, 4), fork(asyncio.run, 6)]
+    wrong += await both("meanwhile", 8)
+    statuses = [(await asyncio.to_thread(os.waitpid, child, 0))[1] for child in children]
     # What the children closed was not ours.
-    await asyncio.gather(hits("parent 7", 7), hits("parent 8", 8))
+    wrong += await both("after", 10)
+    print(wrong, statuses)
 
 asyncio.run(parent())
-print(os.read(answers, 10), wrong)
+"""
+WHILE_THE_PARENT_WAITS = """
+def connections():
+    with redis.Redis.from_url(sys.argv[1]) as client:
+        return len(client.client_list()) - 1
+
+loop = asyncio.new_event_loop()
+run = loop.run_until_complete
+wrong = run(both("before", 1))
+before = connections()
+def run_and_count(call):
+    # The sockets of the parent stay open, and stay unused.
+    return run(call) + (connections() != before + 2)
+status = os.waitpid(fork(run_and_count, 4), 0)[1]
+wrong += run(both("after", 10))
+run(loop.shutdown_asyncgens())
+loop.close()
+print(wrong, [status, connections() - (before - 2)])
 """
 
 
-def test_after_a_fork_nobody_reads_the_replies_of_another_process(redis_url: str):
-    """In a process of its own; the children inherit open connections and a running loop."""
+@pytest.mark.parametrize(
+    "when", [WHILE_A_LOOP_RUNS, WHILE_THE_PARENT_WAITS], ids=["running", "waiting"]
+)
+def test_after_a_fork_nobody_reads_the_replies_of_another_process(when: str, redis_url: str):
+    """In a process of its own; the children inherit open connections and an event loop."""
     ended = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(FORK), redis_url],
-        env={"PYTHONPATH": ":".join(filter(None, sys.path))},
+        [sys.executable, "-W", "error", "-c", FORK + when, redis_url],
+        env={**os.environ, "PYTHONPATH": ":".join(filter(None, sys.path))},
         capture_output=True,
         text=True,
         timeout=60,
@@ -140,4 +164,4 @@ def test_after_a_fork_nobody_reads_the_replies_of_another_process(redis_url: str
     )
 
     assert ended.stderr == ""
-    assert ended.stdout == "b'..' 0\n"
+    assert ended.stdout == "0 [0, 0]\n"
