@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from typing import Literal, TypedDict, Unpack
+from weakref import WeakKeyDictionary
 
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
@@ -168,8 +169,8 @@ class ClientIp:
 
     def __init__(self, given: Rules) -> None:
         self._given = given
-        self._settings = _TRUST_NOBODY
-        self._rules = AddressRules(**given)
+        # One per throttle: each of them warns its operator once.
+        self._rules = WeakKeyDictionary({_TRUST_NOBODY: AddressRules(**given)})
 
     async def __call__(self, connection: HTTPConnection) -> Identity:
         """See `identify`."""
@@ -180,9 +181,10 @@ class ClientIp:
         settings: AddressRules = connection.scope.get(SCOPE_KEY) or _TRUST_NOBODY
         if not self._given:
             return settings.identify(connection.scope)
-        if settings is not self._settings:
-            self._settings, self._rules = settings, settings.changed(self._given)
-        return self._rules.identify(connection.scope)
+        rules = self._rules.get(settings)
+        if rules is None:
+            rules = self._rules[settings] = settings.changed(self._given)
+        return rules.identify(connection.scope)
 
 
 def client_ip(**rules: Unpack[Rules]) -> ClientIp:

@@ -976,6 +976,15 @@ async def test_two_apps_are_told_apart(caplog):
     assert await warnings_after(App(), caplog, request) == [UNTRUSTED_HEADER]
 
 
+async def test_two_apps_that_share_a_resolver_are_told_once_each(caplog):
+    key = client_ip(**TRUSTED)
+    apps = [App(key=key), App(key=key)]
+
+    told = [await warnings_after(app, caplog, *[(CLIENT,)] * 60) for app in apps * 4]
+
+    assert told == [[], [], [UNTRUSTED_PEERS], [UNTRUSTED_PEERS], [], [], [], []]
+
+
 async def test_no_warning_repeats_what_was_sent(caplog):
     sent = "sent-by-a-caller"
 
