@@ -33,7 +33,7 @@ local function decide(argument, key, left, admitted)
       if is_ahead then
         repair(name, state, reset, p2)
       elseif redis.call("PTTL", name) == -1 then
-        keep(name, reset)
+        keep(name, reset + p2 / 60)
       end
     end
   end

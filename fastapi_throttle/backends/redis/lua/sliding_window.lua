@@ -10,6 +10,7 @@
 --
 -- Times are us since the epoch modulo 2^48. In here they are ages: us before now. 2^48 us are nine
 -- years, so the modulo hides nothing; an age in the upper half of the range lies in the future.
+-- The TTL is a sixtieth of the window longer than needed, and renewed once in that time.
 -- Sums that only grow let two questions, who is over and who leaves when, be answered by halving.
 
 local function pack_head(log)
@@ -90,7 +91,7 @@ local function report(log, limit, window)
 end
 
 -- What lies in the future happened now: all slots anew, in order.
-local function repair(name, log, reset)
+local function repair(name, log, reset, window)
   local slots = {}
   for index = 0, log.count - 1 do
     local age, sum = entry(log, index)
@@ -100,7 +101,7 @@ local function repair(name, log, reset)
   log.head, log.newest = 0, 0
   if log.opened >= 2 ^ 47 then log.opened = 0 end
   if log.first >= 2 ^ 47 then log.first = 0 end
-  store(name, pack_head(log) .. table.concat(slots) .. free, reset)
+  store(name, pack_head(log) .. table.concat(slots) .. free, reset + window / 60)
 end
 
 -- Make room for 16 more slots; all there are are in use.
@@ -109,17 +110,17 @@ local function grow(log)
   slots = slots .. ("\0"):rep(log.size * 10 - #slots) -- cut off by others
   log.size, log.head = log.size + 16, 0
   redis.call("SET", log.name, pack_head(log) .. slots:sub(split + 1) .. slots:sub(1, split)
-                              .. ("\0"):rep(160))
+                              .. ("\0"):rep(160), "KEEPTTL")
 end
 
 local function charge(name, log, cost, limit, window)
   if not log then
     local time = now % 2 ^ 48
     store(name, struct.pack(">I6I4I6I4I6I4I2I2I2", time, 0, time, cost, time, cost, 0, 0, 0),
-          window)
+          window + window / 60)
     return limit - cost, window, window
   end
-  if log.newest >= 2 ^ 47 then repair(name, log, window) end
+  if log.newest >= 2 ^ 47 then repair(name, log, window, window) end
   if log.units * 128 < limit and log.opened < (window - window % 60) / 60 then
     log.units = log.units + cost
   else
@@ -130,11 +131,12 @@ local function charge(name, log, cost, limit, window)
     redis.call("SETRANGE", name, ("%d"):format(at), slot)
     log.count, log.opened, log.units = log.count + 1, 0, cost
   end
+  if log.newest > now % (window / 60) then keep(name, window + window / 60) end
   log.used, log.newest = log.used + cost, 0
   if log.count == 0 then log.first = 0 end
   redis.call("SETRANGE", name, "0", pack_head(log))
-  keep(name, window)
-  return limit - log.used, leave(log, 1, window), window
+  -- As `leave` for one unit.
+  return limit - log.used, log.first < window and window - log.first or window, window
 end
 
 return check, charge, report, repair
