@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from redis_server import RedisServer
 
 from fastapi_throttle.backends import Backend, MemoryBackend, RedisBackend
-from fastapi_throttle.model import AlgorithmName
+from fastapi_throttle.model import MAX_LIMIT, AlgorithmName
 
 # A state lives in Redis for at least a second of real time, whatever the injected clock shows.
 REAL_SECONDS = 0.9
@@ -89,7 +89,13 @@ def test_all_backends_decide_as_the_oracle_for_longer(
 
 
 @pytest.mark.parametrize(
-    "plan", [(128,), (129,), (1_000,), (100_000,), (100, 1_000, 20), (100_000, 128, 2_000)], ids=str
+    "plan",
+    [
+        *((128,), (129,), (1_000,), (100_000,), (100, 1_000, 20), (100_000, 128, 2_000)),
+        # Sums of units are kept modulo 2^32.
+        *((MAX_LIMIT,), (2**31, 2**30)),
+    ],
+    ids=str,
 )
 def test_all_backends_decide_as_the_oracle_while_many_entries_are_in_use(
     stage: Stage, plan: tuple[int, ...]
