@@ -148,6 +148,13 @@ def test_a_limit_out_of_range_is_named(limit: int):
         check_limit(limit, "burst")
 
 
+def test_a_number_that_python_refuses_to_write_is_described():
+    with pytest.raises(ConfigurationError, match=r"^limit must be .* thousands of digits$"):
+        check_limit(10**5_000)
+    with pytest.raises(ConfigurationError, match=r"^window must be .* thousands of digits$"):
+        parse_window(10**5_000)
+
+
 @pytest.mark.parametrize("limit", [True, False, 1.0, math.nan, "1", None, [1]])
 def test_a_limit_of_another_type_is_named(limit: object):
     with pytest.raises(TypeError, match=r"^limit must be an int of quota units, got "):

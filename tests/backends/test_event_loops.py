@@ -5,6 +5,7 @@ import gc
 import os
 import subprocess
 import sys
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -86,6 +87,25 @@ def test_loops_that_start_and_end_in_other_threads_leave_a_client_where_it_is():
             assert all(pool.map(work, range(12)))
     finally:
         sys.setswitchinterval(interval)
+
+
+def test_a_loop_that_was_closed_without_ceremony_is_let_go():
+    """Nobody ended its generators; there is no connection either, which would complain."""
+    per_loop = PerLoop(pool_factory("redis://127.0.0.1", budget=1, max_connections=1))
+
+    async def ask() -> None:
+        async with per_loop.client():
+            pass
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(ask())
+    loop.close()
+    closed = weakref.ref(loop)
+    del loop
+    asyncio.run(ask())
+    gc.collect()
+
+    assert closed() is None
 
 
 FORK = """
