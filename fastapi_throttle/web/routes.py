@@ -106,7 +106,9 @@ class RouteTable:
                 inner = _mounted_app(route) or app
                 if inner not in self._apps:
                     self._apps.append(inner)
-                self._walk(inner, list(route.routes or ()), prefix + path)
+                # Middleware around a mounted app hides its routes from the mount.
+                inside = route.routes or (inner.routes if inner is not app else ())
+                self._walk(inner, list(inside), prefix + path)
             elif (dependant := getattr(route, "dependant", None)) is not None:
                 methods = _methods(route)
                 calls = tuple(_calls(dependant))

@@ -5,6 +5,7 @@ from typing import Annotated
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from fastapi.testclient import TestClient
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import HTTPConnection
 from starlette.testclient import WebSocketDenialResponse
 
@@ -134,6 +135,22 @@ def test_mounted_apps_with_the_same_inner_path_are_apart():
         app.mount(place, mounted)
 
     assert statuses(app, "/one/x", "/two/x", "/one/x", "/two/x") == [200, 200, 429, 429]
+
+
+def test_middleware_around_a_mounted_app_changes_nothing():
+    app, mounted = new_app(), FastAPI()
+    add(mounted, "/x", RateLimit(1, "1m"))
+    app.mount("/sub", GZipMiddleware(mounted))
+
+    assert statuses(app, "/sub/x", "/sub/x") == [200, 429]
+
+
+def test_something_mounted_may_refer_to_its_own_app():
+    app = new_app()
+    add(app, "/x", RateLimit(1, "1m"))
+    app.mount("/sub", GZipMiddleware(app))
+
+    assert statuses(app, "/x", "/x") == [200, 429]
 
 
 def test_unnamed_limits_of_mounted_apps_with_the_same_inner_path_are_apart():
