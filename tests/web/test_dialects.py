@@ -104,7 +104,8 @@ def test_every_violated_policy_is_named():
 
 class Down(MemoryBackend):
     async def hit(self, hits):
-        raise BackendError
+        message = "down"
+        raise BackendError(message)
 
 
 def test_a_store_that_cannot_answer_is_reduced_capacity():
