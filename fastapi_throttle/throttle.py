@@ -86,9 +86,11 @@ class Throttle:
             self._warn_without_secret()
             self._install_into_apps()
             runtime = self._runtime
-            gate = runtime.decide_before_body if runtime.buckets.any_before_body else None
             return ThrottleLayer(
-                build(), runtime=runtime, on_shutdown=self.aclose, decide_before_body=gate
+                build(),
+                runtime=runtime,
+                on_shutdown=self.aclose,
+                decide_before_body=runtime.decide_before_body,
             )
 
         app.build_middleware_stack = build_with_layer  # type: ignore[method-assign]

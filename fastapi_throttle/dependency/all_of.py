@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from starlette.requests import HTTPConnection
+
 from fastapi_throttle.dependency.claim import hit_once
 from fastapi_throttle.dependency.rate_limit import RateLimit
 from fastapi_throttle.dependency.runtime import ledger_for
@@ -16,6 +18,7 @@ class AllOf:
 
     Attributes:
         limits: What is decided together.
+        before_body: Whether that is before a request's body is read.
     """
 
     def __init__(self, *limits: RateLimit) -> None:
@@ -30,6 +33,11 @@ class AllOf:
                 f"{[limit.name or limit.rule for limit in limits]}"
             )
             raise ConfigurationError(message)
+        times = [limit.before_body for limit in limits]
+        if any(times) and not all(times):
+            message = f"before_body must be the same for all limits of all_of, got {times}"
+            raise ConfigurationError(message)
+        self.before_body = all(times)
         self.limits = limits
         self.__signature__ = signature(
             {
@@ -52,6 +60,12 @@ class AllOf:
             raise refusal_of(decisions, connection.scope)
         return decisions
 
+    async def decide_before_body(self, connection: HTTPConnection) -> bool:
+        """Count this request before FastAPI resolves anything; return whether it is admitted."""
+        ledger = ledger_for(connection)
+        claims = [limit.early_claim(ledger, connection) for limit in self.limits]
+        return all(decision.allowed for decision in await hit_once(ledger, *claims))
+
 
 def all_of(*limits: RateLimit) -> AllOf:
     """Decide several limits together: a request is charged by all of them, or by none.
@@ -64,6 +78,7 @@ def all_of(*limits: RateLimit) -> AllOf:
 
     Raises:
         TypeError: One is no `RateLimit`.
-        ConfigurationError: There are fewer than two, or two are one bucket.
+        ConfigurationError: There are fewer than two, two are one bucket, or not all of them have
+            the same before_body.
     """
     return AllOf(*limits)

@@ -16,7 +16,7 @@ from fastapi_throttle.dependency.rules import Rules
 from fastapi_throttle.errors import ConfigurationError, ThrottleError
 from fastapi_throttle.identity.identity import name_of
 from fastapi_throttle.model import Policy
-from fastapi_throttle.web import RouteTable
+from fastapi_throttle.web import Route, RouteTable
 
 Bucket = tuple[str, ...]
 
@@ -47,11 +47,15 @@ class Limit(Protocol):
     def before_body(self) -> bool:
         """Whether it is decided before a request's body is read."""
 
-    async def decide_before_body(self, connection: HTTPConnection) -> bool:
-        """Count a request before FastAPI resolves anything; return whether it is admitted."""
-
     def describe(self) -> dict[str, Any]:
         """Return name, quotas and whether they depend on the request, for documents."""
+
+
+class Early(Protocol):
+    """A `RateLimit` with before_body, or an `all_of` of such."""
+
+    async def decide_before_body(self, connection: HTTPConnection) -> bool:
+        """Count a request before FastAPI resolves anything; return whether it is admitted."""
 
 
 class Buckets:
@@ -104,16 +108,23 @@ class Buckets:
             raise ThrottleError(message)
         return self._named[name]
 
-    def before_body(self, scope: Scope, root_path: str) -> list[Limit]:
-        """Return the limits of a request's route that are decided before its body is read."""
-        route = self._table.find(scope, root_path) if self._table else None
-        return [limit for limit in limits_in(route.calls) if limit.before_body] if route else []
+    def before_body(self, scope: Scope, root_path: str) -> list[Early]:
+        """Return what a request's route decides before its body is read.
+
+        What the app overrides, as tests do, is left to FastAPI.
+        """
+        if getattr(scope["route"], "dependant", None) is None:
+            return []
+        self._meet(scope, root_path)
+        route = self._find(scope, root_path)
+        overrides = getattr(scope.get("app"), "dependency_overrides", {})
+        return [call for call in route.calls_without(overrides) if _is_early(call)]
 
     @property
     def any_before_body(self) -> bool:
         """Whether there is such a limit in the app."""
-        routes = self._table.routes if self._table else []
-        return any(limit.before_body for route in routes for limit in limits_in(route.calls))
+        routes = (self._table or self.read_routes()).routes
+        return any(_is_early(call) for route in routes for call in route.calls)
 
     def check(self) -> None:
         """Look at all limits of the app.
@@ -161,12 +172,15 @@ class Buckets:
         if scope.get("route") is None:
             message = "a limit with scope='route' has no bucket before the request has a route"
             raise ThrottleError(message)
+        return str(self._find(scope, root_path))
+
+    def _find(self, scope: Scope, root_path: str) -> Route:
         table = self._table or self.read_routes()
         route = table.find(scope, root_path)
         if route is None:
             table = self.read_routes()
             route = table.find(scope, root_path) or table.add(scope)
-        return str(route)
+        return route
 
     def read_routes(self) -> RouteTable:
         """Walk the app: at first use, and again when a limit or route was added since."""
@@ -201,3 +215,7 @@ def limits_in(calls: Iterable[object]) -> Iterator[Limit]:
 
 def _is_limit(call: object) -> TypeGuard[Limit]:
     return getattr(call, "is_rate_limit", False) is True
+
+
+def _is_early(call: object) -> TypeGuard[Early]:
+    return getattr(call, "before_body", False) is True and any(limits_in((call,)))

@@ -184,10 +184,13 @@ class RateLimit:
     async def decide_before_body(self, connection: HTTPConnection) -> bool:
         """Count this request before FastAPI resolves anything; return whether it is admitted."""
         ledger = ledger_for(connection)
-        cost = self._cost_of(self._cost)
-        claim = self._claim_outside(ledger, connection, None, cost)
+        return (await hit_once(ledger, self.early_claim(ledger, connection)))[0].allowed
+
+    def early_claim(self, ledger: RequestLedger, connection: HTTPConnection) -> Claim:
+        """Return what a request claims, where before_body lets it need only the connection."""
+        claim = self._claim_outside(ledger, connection, None, self._cost_of(self._cost))
         ledger.resolved[self] = claim.identity, claim.policy
-        return (await hit_once(ledger, claim))[0].allowed
+        return claim
 
     def describe(self) -> dict[str, Any]:
         """Return name, quotas and whether they depend on the request, for documents."""

@@ -11,6 +11,7 @@ from fastapi_throttle.algorithms import ALGORITHMS
 from fastapi_throttle.backends import Backend, MemoryBackend
 from fastapi_throttle.decider import Decider
 from fastapi_throttle.dependency.buckets import Bucket, Buckets
+from fastapi_throttle.errors import ThrottleError
 from fastapi_throttle.identity import (
     AddressRules,
     Digest,
@@ -20,7 +21,7 @@ from fastapi_throttle.identity import (
     parse_identity,
     principal,
 )
-from fastapi_throttle.identity.identity import ConnectionResolver, logger
+from fastapi_throttle.identity.identity import ConnectionResolver, logger, warn_once
 from fastapi_throttle.model import AlgorithmName, Hit, Policy
 from fastapi_throttle.settings import ThrottleSettings
 from fastapi_throttle.web import Fields, RequestLedger, ledger_of
@@ -82,11 +83,18 @@ class Runtime:
 
     async def decide_before_body(self, scope: Scope) -> bool:
         """Decide the limits of a request's route that ask for it; return whether all admit."""
+        if "route" not in scope:
+            self._warn_of_early_reader(scope)
+            return True
         connection = HTTPConnection(scope)
         root_path = ledger_for(connection).root_path
-        for limit in self.buckets.before_body(scope, root_path):
-            if not await limit.decide_before_body(connection):
-                return False
+        try:
+            for early in self.buckets.before_body(scope, root_path):
+                if not await early.decide_before_body(connection):
+                    return False
+        except ThrottleError:
+            # FastAPI would take it for a broken body. The dependency raises it again.
+            return False
         return True
 
     def parse(self, key: str) -> Identity:
@@ -100,6 +108,16 @@ class Runtime:
     def address(self, connection: HTTPConnection) -> Identity:
         """Return the identity of the client's address: where every chain of resolvers ends."""
         return _ADDRESS.identify(connection)
+
+    def _warn_of_early_reader(self, scope: Scope) -> None:
+        # What an app routed to is known by now, also where it is no route of FastAPI.
+        is_routed = scope.get("endpoint") not in (None, scope.get("app"))
+        if not is_routed and self.buckets.any_before_body:
+            warn_once(
+                "before_body",
+                "A middleware reads bodies before the route is known: limits with before_body "
+                "are decided after the body was read.",
+            )
 
     def _make_bucket_digest(
         self, bucket: Sequence[str], algorithm: AlgorithmName, window_us: int

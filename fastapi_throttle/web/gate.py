@@ -4,8 +4,6 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import Message, Receive, Scope
 
-from fastapi_throttle.identity.identity import warn_once
-
 # Decides the limits of a request's route that ask for it; returns whether all admit.
 Decide = Callable[[Scope], Awaitable[bool]]
 
@@ -29,12 +27,6 @@ class Gate:
         """Return the next message, or an empty body for a refused request."""
         if not self._is_decided:
             self._is_decided = True
-            if "route" not in self._scope:
-                warn_once(
-                    Gate,
-                    "A middleware reads bodies before the route is known: limits with before_body "
-                    "are decided after the body was read.",
-                )
-            elif not await self._decide(self._scope):
+            if not await self._decide(self._scope):
                 return _EMPTY
         return await self._receive()

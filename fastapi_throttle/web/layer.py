@@ -22,7 +22,7 @@ class ThrottleLayer:
         app: What is wrapped.
         runtime: The wiring of the `Throttle`, for the dependencies of each request.
         on_shutdown: Awaited after the app's lifespan ended.
-        decide_before_body: Asked before a body is read, where some limit wants that.
+        decide_before_body: Asked before a body is read.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class ThrottleLayer:
         *,
         runtime: Any,
         on_shutdown: Callable[[], Awaitable[None]],
-        decide_before_body: Decide | None = None,
+        decide_before_body: Decide,
     ) -> None:
         self.app = app
         self._runtime = runtime
@@ -48,7 +48,7 @@ class ThrottleLayer:
             return
 
         ledger = open_ledger(scope, self._runtime)
-        if scope["type"] == "http" and self._decide_before_body is not None:
+        if scope["type"] == "http":
             receive = Gate(scope, receive, self._decide_before_body)
 
         async def send_with_fields(message: Message) -> None:

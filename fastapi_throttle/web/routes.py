@@ -1,7 +1,7 @@
 """Which route a request takes, by its template: never by the text of its URL."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from re import Pattern
 from typing import Any, NamedTuple
 
@@ -25,12 +25,20 @@ class Route(NamedTuple):
         methods: Its HTTP methods, sorted; ``("WEBSOCKET",)`` for a WebSocket route.
         calls: What its dependencies call, depth first, in the order FastAPI resolves them.
         mounted_at: Matches the part of a request's path that mounts in front of it take.
+        dependant: FastAPI's tree of these calls; None if it is not known.
     """
 
     path: str
     methods: tuple[str, ...]
     calls: tuple[object, ...]
     mounted_at: Pattern[str]
+    dependant: Any = None
+
+    def calls_without(self, overrides: Mapping[Any, object]) -> tuple[object, ...]:
+        """Return the calls that are made as declared: nothing overrides them or their own."""
+        if not overrides or self.dependant is None:
+            return self.calls
+        return tuple(_unchanged(self.dependant, overrides))
 
     def __str__(self) -> str:
         """The route as parts of bucket names know it: ``"GET /users/{id}"``."""
@@ -112,7 +120,7 @@ class RouteTable:
             elif (dependant := getattr(route, "dependant", None)) is not None:
                 methods = _methods(route)
                 calls = tuple(_calls(dependant))
-                entry = Route(prefix + path, methods, calls, compile_path(prefix)[0])
+                entry = Route(prefix + path, methods, calls, compile_path(prefix)[0], dependant)
                 self.routes.append(entry)
                 self._by_place[id(app), path, methods].append(entry)
 
@@ -151,3 +159,11 @@ def _calls(dependant: Any) -> Iterator[object]:
     for dependency in dependant.dependencies:
         yield from _calls(dependency)
         yield dependency.call
+
+
+def _unchanged(dependant: Any, overrides: Mapping[Any, object]) -> Iterator[object]:
+    for dependency in dependant.dependencies:
+        if dependency.call not in overrides:
+            yield from _unchanged(dependency, overrides)
+            if overrides.keys().isdisjoint(_calls(dependency)):
+                yield dependency.call

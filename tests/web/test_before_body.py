@@ -1,17 +1,25 @@
 """Limits that are decided before a byte of the body is read."""
 
+from typing import Annotated
+
 import pytest
 from fastapi import Body, Depends, FastAPI, Request, UploadFile
+from fastapi.responses import PlainTextResponse
 from fastapi.testclient import TestClient
+from starlette.applications import Starlette
 from starlette.middleware.base import BaseHTTPMiddleware  # noqa: TID251 - users have it
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Route
 
 from fastapi_throttle import (
     ConfigurationError,
+    Decision,
     MemoryBackend,
     RateLimit,
     Throttle,
+    all_of,
     client_ip,
+    everyone,
     first_of,
     principal,
 )
@@ -158,8 +166,6 @@ def test_an_apps_own_handler_still_answers():
 
     @app.exception_handler(429)
     def handler(request, error):
-        from fastapi.responses import PlainTextResponse
-
         return PlainTextResponse("slow down", 429)
 
     client = TestClient(app)
@@ -168,13 +174,44 @@ def test_an_apps_own_handler_still_answers():
     assert (refused.text, refused.headers["retry-after"]) == ("slow down", "60")
 
 
+@pytest.fixture
+def nothing_told(monkeypatch):
+    """Warnings come once per process: let them come again."""
+    monkeypatch.setattr("fastapi_throttle.identity.identity._warned", set())
+
+
+@pytest.mark.usefixtures("nothing_told")
 def test_a_middleware_that_reads_first_degrades_to_the_normal_time_with_one_warning(caplog):
     client = TestClient(new_app(read_first))
 
     answers = [client.post("/json", json={}).status_code for _ in range(3)]
 
     assert answers == [200, 200, 429]
-    assert sum("decided after the body was read" in message for message in caplog.messages) <= 1
+    assert sum("decided after the body was read" in message for message in caplog.messages) == 1
+
+
+@pytest.mark.usefixtures("nothing_told")
+def test_routes_that_are_not_fastapis_give_no_cause_to_warn(caplog):
+    app = new_app()
+
+    async def raw(request):
+        return PlainTextResponse(await request.body())
+
+    app.add_route("/starlette", raw, methods=["POST"])
+    app.mount("/mounted", Starlette(routes=[Route("/x", raw, methods=["POST"])]))
+    client = TestClient(app)
+
+    assert client.post("/starlette", content=b"hello").text == "hello"
+    assert client.post("/mounted/x", content=b"hello").text == "hello"
+    assert caplog.messages == []
+
+
+@pytest.mark.usefixtures("nothing_told")
+def test_without_such_limits_a_middleware_may_read_first(caplog):
+    client = TestClient(new_app(read_first, before_body=False))
+
+    assert client.post("/json", json={}).status_code == 200
+    assert caplog.messages == []
 
 
 def test_a_compressed_answer_changes_nothing():
@@ -217,3 +254,112 @@ def test_body_params_stay_documented():
     async def more(number: int = Body()): ...
 
     assert "requestBody" in app.openapi()["paths"]["/more"]["post"]
+
+
+def add_json(app, *limits):
+    @app.post("/late", dependencies=[Depends(limit) for limit in limits])
+    async def late(body: dict): ...
+
+
+def broken(client, path, count):
+    """Post what cannot be parsed; return the statuses."""
+    return [client.post(path, content=b"{", headers=JSON).status_code for _ in range(count)]
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_route_declared_after_the_first_request_is_decided_before_its_body(earlier):
+    app = new_app(before_body=earlier)
+    client = TestClient(app)
+    client.post("/raw")
+    add_json(app, RateLimit(1, "1m", before_body=True))
+
+    assert broken(client, "/late", 3) == [422, 429, 429]
+
+
+def opaque(app):
+    async def served(*args):
+        await app(*args)
+
+    return served
+
+
+@pytest.mark.parametrize("wrap", [GZipMiddleware, opaque])
+def test_a_mounted_app_behind_middleware_is_decided_before_the_body(wrap):
+    app = FastAPI()
+    Throttle(app)
+    app.mount("/sub", wrap(new_mounted()))
+
+    assert broken(TestClient(app), "/sub/late", 3) == [422, 429, 429]
+
+
+def new_mounted():
+    mounted = FastAPI()
+    add_json(mounted, RateLimit(1, "1m", before_body=True))
+    return mounted
+
+
+def test_an_overridden_limit_is_not_decided():
+    app, limit = new_app(), RateLimit(1, "1m", before_body=True)
+    add_json(app, limit)
+    app.dependency_overrides[limit] = lambda: None
+
+    answers = [TestClient(app).post("/late", json={}) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert not any("ratelimit" in answer.headers for answer in answers)
+
+
+def test_what_depends_on_a_limit_may_be_overridden():
+    app, limit, kept = new_app(), RateLimit(1, "1m", before_body=True), RateLimit(2, "1m")
+
+    def guard(decision: Annotated[Decision, Depends(limit)]): ...
+
+    add_json(app, guard, kept)
+    app.dependency_overrides[guard] = lambda: None
+
+    assert [TestClient(app).post("/late", json={}).status_code for _ in range(3)] == [200, 200, 429]
+
+
+def test_an_overridden_key_pays_and_other_overrides_change_nothing():
+    app, key = new_app(), everyone()
+    callers = iter("abcabc")
+
+    def other(): ...
+
+    add_json(app, RateLimit(1, "1m", before_body=True, key=key), other)
+    app.dependency_overrides[other] = lambda: None
+    assert broken(TestClient(app), "/late", 2) == [422, 429]
+
+    app.dependency_overrides[key] = lambda: next(callers)
+    answers = [TestClient(app).post("/late", json={}).status_code for _ in range(4)]
+    assert answers == [200, 200, 200, 429]
+
+
+def test_limits_that_are_decided_together_stay_together():
+    app = new_app()
+    mine = RateLimit(9, "1m", name="mine", before_body=True)
+    ours = RateLimit(1, "1m", name="ours", before_body=True, key=everyone())
+    add_json(app, all_of(mine, ours))
+    client = TestClient(app)
+
+    assert broken(client, "/late", 3) == [422, 429, 429]
+    assert client.post("/late").headers["ratelimit"] == '"mine";r=8;t=60, "ours";r=0;t=60'
+
+
+def test_limits_that_are_decided_together_are_decided_at_one_time():
+    early = RateLimit(1, "1m", before_body=True)
+
+    with pytest.raises(ConfigurationError, match=r"same for all limits .* got \[True, False\]"):
+        all_of(early, RateLimit(2, "1m"))
+
+
+def test_a_mistake_is_seen_and_not_taken_for_a_broken_body():
+    app = new_app()
+    client = TestClient(app)
+    client.post("/raw")
+    add_json(app, RateLimit(1, "1m", name="x", before_body=True))
+    app.add_api_route("/other", lambda: {}, dependencies=[Depends(RateLimit(2, "1m", name="x"))])
+    client.get("/other")
+
+    with pytest.raises(ConfigurationError, match="the name 'x' must stand for one rule"):
+        client.post("/late", json={})
