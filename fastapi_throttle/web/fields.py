@@ -6,12 +6,12 @@ fields: RFC 9651. This file is the dialect: what moves in the draft moves here.
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from starlette.datastructures import MutableHeaders
 
-from fastapi_throttle.model import Decision, Quota, QuotaState
+from fastapi_throttle.model import Decision
 
 POLICY = "RateLimit-Policy"
 STATE = "RateLimit"
@@ -64,34 +64,36 @@ class Fields:
         }
 
 
-def rate_limit_fields(decisions: Iterable[Decision]) -> dict[str, str]:
+def rate_limit_fields(decisions: Sequence[Decision]) -> dict[str, str]:
     """Return the fields that tell a client about *decisions*; none where none was counted.
 
     Both fields list the same names in the same order, one item per window.
     """
     policies, states = [], []
-    for name, quota, state in _items(decisions):
-        policies.append(f'"{name}";q={quota.limit};w={math.ceil(quota.window)}')
-        more = math.ceil(state.more_after)
-        states.append(f'"{name}";r={state.remaining}' + (f";t={more}" if more else ""))
+    for decision, names in zip(decisions, item_names(decisions), strict=True):
+        for name, state in zip(names, decision.quotas, strict=True):
+            policies.append(f'"{name}";q={state.limit};w={math.ceil(state.window)}')
+            more = math.ceil(state.more_after)
+            states.append(f'"{name}";r={state.remaining}' + (f";t={more}" if more else ""))
     if not policies:
         return {}
     return {POLICY: ", ".join(policies), STATE: ", ".join(states)}
 
 
-def _items(decisions: Iterable[Decision]) -> Iterator[tuple[str, Quota, QuotaState]]:
-    """Pair each window with its name; a name that was taken gets a number."""
+def item_names(decisions: Sequence[Decision]) -> Iterator[list[str]]:
+    """Yield what the fields call the windows of each decision; a taken name gets a number."""
     taken: set[str] = set()
     for decision in decisions:
-        policy = decision.policy
+        names = []
         # A decision without states was not counted.
-        for label, quota, state in zip(policy.labels, policy.quotas, decision.quotas, strict=False):
+        for label, _ in zip(decision.policy.labels, decision.quotas, strict=False):
             name, number = label, 1
             while name in taken:
                 number += 1
                 name = f"{label}-{number}"
             taken.add(name)
-            yield name, quota, state
+            names.append(name)
+        yield names
 
 
 def retry_after_field(decision: Decision) -> str | None:

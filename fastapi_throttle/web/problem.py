@@ -3,6 +3,7 @@
 Source: RFC 9457; types: draft-ietf-httpapi-ratelimit-headers-10, section 5.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fastapi import FastAPI, HTTPException
@@ -13,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from fastapi_throttle.model import Decision
+from fastapi_throttle.web.fields import item_names
+from fastapi_throttle.web.ledger import ledger_of
 from fastapi_throttle.web.refusal import RateLimitExceeded, RateLimitUnavailable
 
 MEDIA_TYPE = "application/problem+json"
@@ -54,20 +57,26 @@ def _has_own(handlers: dict[Any, Any], *exceptions: type[Exception]) -> bool:
     )
 
 
-async def _respond(request: Request, error: Any) -> Response:  # noqa: ARG001 - a handler's form
-    kind, title = _REFUSALS[type(error)]
+async def _respond(request: Request, error: Any) -> Response:
+    kind, title = next(_REFUSALS[each] for each in type(error).__mro__ if each in _REFUSALS)
+    ledger = ledger_of(request)
+    made = list(ledger.decisions.values()) if ledger else error.decisions
     body = {
         "type": _TYPES + kind,
         "title": title,
         "status": error.status_code,
         "detail": error.detail,
-        "violated-policies": [name for each in error.decisions for name in _violated(each)],
+        "violated-policies": list(_violated(error.decisions, made)),
     }
     return JSONResponse(body, error.status_code, error.headers, MEDIA_TYPE)
 
 
-def _violated(decision: Decision) -> list[str]:
-    if decision.degraded:
-        return list(decision.policy.labels)
-    states = zip(decision.policy.labels, decision.quotas, strict=False)
-    return [label for label, state in states if state.retry_after != 0.0]
+def _violated(refused: Sequence[Decision], made: Sequence[Decision]) -> Iterator[str]:
+    """Yield the violated policies by the names that the fields of this response give them."""
+    names = {id(decision): names for decision, names in zip(made, item_names(made), strict=True)}
+    for decision in refused:
+        if decision.degraded:
+            yield from decision.policy.labels
+        labels = names.get(id(decision), decision.policy.labels)
+        states = zip(labels, decision.quotas, strict=False)
+        yield from (label for label, state in states if state.retry_after != 0.0)

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from fastapi import Depends, FastAPI, HTTPException, WebSocket
+from fastapi import Depends, FastAPI, HTTPException, Request, WebSocket
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.testclient import TestClient
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -100,6 +100,38 @@ def test_every_violated_policy_is_named():
     client.get("/x")
 
     assert client.get("/x").json()["violated-policies"] == ["a", "b"]
+
+
+def test_a_violated_policy_is_named_as_in_the_fields():
+    app = new_app()
+    limits = [RateLimit(1, "1m", key=lambda request: request.headers["x-id"]), RateLimit(1, "1m")]
+    app.add_api_route("/two", lambda: {}, dependencies=[Depends(limit) for limit in limits])
+    client = TestClient(app)
+    client.get("/two", headers={"x-id": "a"})
+
+    refused = client.get("/two", headers={"x-id": "b"})
+
+    assert refused.headers["ratelimit"] == '"1-per-1m";r=0;t=60, "1-per-1m-2";r=0;t=60'
+    assert refused.json()["violated-policies"] == ["1-per-1m-2"]
+
+
+def test_an_apps_own_kind_of_refusal_is_a_problem_too():
+    class TooManyGuesses(RateLimitExceeded): ...
+
+    app, guesses = new_app(), RateLimit(1, "1m", name="guesses")
+
+    @app.get("/guess")
+    async def guess(request: Request):
+        decision = await guesses.hit(request)
+        if not decision.allowed:
+            raise TooManyGuesses(decision)
+
+    client = TestClient(app)
+    client.get("/guess")
+    refused = client.get("/guess")
+
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")
+    assert refused.json()["violated-policies"] == ["guesses"]
 
 
 class Down(MemoryBackend):
