@@ -76,8 +76,7 @@ class Throttle:
         self._app = app
         self._runtime = Runtime(self.settings, self._backend, app, self._default_key)
         setattr(app.state, STATE, self._runtime)
-        if self.settings.openapi:
-            install_openapi(app, self._runtime.buckets.read_routes, _describe)
+        self._install_openapi(app)
         build = app.build_middleware_stack
 
         def build_with_layer() -> ASGIApp:
@@ -150,8 +149,17 @@ class Throttle:
             ):
                 if self.settings.problem_details:
                     install_problem_details(app)
-                if self.settings.openapi:
-                    install_openapi(app, buckets.read_routes, _describe)
+                self._install_openapi(app)
+
+    def _install_openapi(self, app: FastAPI) -> None:
+        if self.settings.openapi:
+            install_openapi(
+                app,
+                self._runtime.buckets.read_routes,
+                _describe,
+                fields=self._runtime.fields.names,
+                problem_details=self.settings.problem_details,
+            )
 
     def _warn_without_secret(self) -> None:
         if self.settings.secret is None and not isinstance(self._backend, MemoryBackend):
@@ -185,7 +193,9 @@ def _check_types(app: object, backend: object, settings: object) -> None:
 
 
 def _describe(calls: tuple[object, ...]) -> list[dict[str, Any]]:
-    return [limit.describe() for limit in limits_in(calls)]
+    # What is reached twice, or has one name, counts a request once.
+    limits = {limit.name or limit: limit for limit in limits_in(calls)}
+    return [limit.describe() for limit in limits.values()]
 
 
 def _backend_of(settings: ThrottleSettings) -> Backend:

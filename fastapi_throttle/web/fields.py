@@ -39,6 +39,13 @@ class Fields:
         self._is_legacy = dialect in ("legacy", "both")
         self._legacy_reset = legacy_reset
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the fields that are written."""
+        draft = (POLICY, STATE) if self._is_draft else ()
+        legacy = (LEGACY_LIMIT, LEGACY_REMAINING, LEGACY_RESET) if self._is_legacy else ()
+        return draft + legacy
+
     def write(self, headers: MutableHeaders, decisions: Sequence[Decision]) -> None:
         """Put the fields into *headers*, each once, whatever an exception put there."""
         for name in (POLICY, STATE):

@@ -25,7 +25,7 @@ _REFUSALS: dict[type[HTTPException], tuple[str, str]] = {
     RateLimitUnavailable: ("temporary-reduced-capacity", "Temporary Reduced Capacity"),
 }
 
-SCHEMA: dict[str, Any] = {
+_PROBLEM: dict[str, Any] = {
     "title": "RateLimitProblem",
     "type": "object",
     "required": ["type", "title", "status", "detail", "violated-policies"],
@@ -39,6 +39,24 @@ SCHEMA: dict[str, Any] = {
 }
 
 
+# What FastAPI itself makes of an HTTPException.
+_DETAIL: dict[str, Any] = {
+    "type": "object",
+    "required": ["detail"],
+    "properties": {"detail": {"type": "string"}},
+}
+
+
+def describe_body(app: FastAPI, *, problem_details: bool) -> dict[str, Any]:
+    """Return the body of a 429 as OpenAPI has it; empty where *app* answers by its own handler."""
+    code = status.HTTP_429_TOO_MANY_REQUESTS
+    if _has_own_handler(app.exception_handlers, RateLimitExceeded, code):
+        return {}
+    if problem_details:
+        return {MEDIA_TYPE: {"schema": _PROBLEM}}
+    return {"application/json": {"schema": _DETAIL}}
+
+
 def install_problem_details(app: FastAPI) -> None:
     """Answer refusals of *app* with problem details, unless it has a handler of its own."""
     handlers = app.exception_handlers
@@ -46,15 +64,14 @@ def install_problem_details(app: FastAPI) -> None:
         (RateLimitExceeded, status.HTTP_429_TOO_MANY_REQUESTS),
         (RateLimitUnavailable, status.HTTP_503_SERVICE_UNAVAILABLE),
     ):
-        if code not in handlers and not _has_own(handlers, HTTPException, StarletteHTTPException):
-            handlers.setdefault(refusal, _respond)
+        if not _has_own_handler(handlers, refusal, code):
+            handlers[refusal] = _respond
 
 
-def _has_own(handlers: dict[Any, Any], *exceptions: type[Exception]) -> bool:
-    return any(
-        handlers.get(exception, http_exception_handler) is not http_exception_handler
-        for exception in exceptions
-    )
+def _has_own_handler(handlers: dict[Any, Any], refusal: type[HTTPException], code: int) -> bool:
+    usual = (_respond, http_exception_handler)
+    keys = (code, refusal, HTTPException, StarletteHTTPException)
+    return any(key in handlers and handlers[key] not in usual for key in keys)
 
 
 async def _respond(request: Request, error: Any) -> Response:

@@ -3,7 +3,8 @@
 from typing import Annotated
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, Query
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query
+from fastapi.responses import PlainTextResponse
 from fastapi.security import APIKeyHeader
 from fastapi.testclient import TestClient
 from openapi_spec_validator import validate
@@ -11,6 +12,7 @@ from openapi_spec_validator import validate
 from fastapi_throttle import (
     UNLIMITED,
     RateLimit,
+    RateLimitExceeded,
     Throttle,
     ThrottleSettings,
     all_of,
@@ -65,6 +67,52 @@ def test_the_429_is_documented_with_its_fields_and_schema():
     assert set(refused["headers"]) == {"Retry-After", "RateLimit-Policy", "RateLimit"}
     schema = refused["content"]["application/problem+json"]["schema"]
     assert "violated-policies" in schema["properties"]
+
+
+DRAFT = ["RateLimit-Policy", "RateLimit"]
+LEGACY = ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "names"),
+    [("draft", DRAFT), ("legacy", LEGACY), ("both", DRAFT + LEGACY), ("none", [])],
+)
+@pytest.mark.parametrize("problem_details", [True, False])
+def test_the_document_says_what_is_sent(dialect, names, problem_details):
+    app = FastAPI()
+    Throttle(app, settings=ThrottleSettings(fields=dialect, problem_details=problem_details))
+    app.add_api_route("/x", lambda: {}, dependencies=[Depends(RateLimit(1, "1m"))])
+    client = TestClient(app)
+    client.get("/x")
+
+    sent, documented = client.get("/x"), operation(app)["responses"]["429"]
+
+    assert list(documented["headers"]) == ["Retry-After", *names]
+    assert {name.lower() for name in documented["headers"]} == {
+        name for name in sent.headers if "ratelimit" in name or name == "retry-after"
+    }
+    [(media_type, content)] = documented["content"].items()
+    assert sent.headers["content-type"] == media_type
+    assert set(content["schema"]["properties"]) == set(sent.json())
+
+
+@pytest.mark.parametrize("error", [429, RateLimitExceeded, HTTPException])
+def test_the_document_does_not_know_the_body_of_an_apps_own_handler(error):
+    app = new_app()
+    app.add_api_route("/x", lambda: {})
+    app.add_exception_handler(error, lambda request, error: PlainTextResponse("no", 429))
+
+    refused = operation(app)["responses"]["429"]
+
+    assert "content" not in refused
+    assert "Retry-After" in refused["headers"]
+
+
+def test_a_limit_that_is_reached_twice_shows_once():
+    app, again = new_app(), RateLimit("10/second; 1000/hour", name="api")
+    app.add_api_route("/x", lambda: {}, dependencies=[Depends(API), Depends(again)])
+
+    assert limits_of(app) == [API_SHOWN]
 
 
 def test_a_429_that_the_user_declared_stays():
