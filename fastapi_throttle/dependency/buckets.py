@@ -218,4 +218,4 @@ def _is_limit(call: object) -> TypeGuard[Limit]:
 
 
 def _is_early(call: object) -> TypeGuard[Early]:
-    return getattr(call, "before_body", False) is True and any(limits_in((call,)))
+    return bool(getattr(call, "before_body", False)) and any(limits_in((call,)))

@@ -137,8 +137,9 @@ def _default(scope: Scope) -> Runtime:
     runtime: Runtime | None = getattr(app.state, STATE, None) or getattr(app.state, _DEFAULT, None)
     if runtime is None:
         logger.warning(
-            "No Throttle is installed: limits are counted in this process alone, and responses "
-            "other than refusals carry no RateLimit fields. Throttle(app) changes both."
+            "No Throttle is installed: limits are counted in this process alone, responses other "
+            "than refusals carry no RateLimit fields, and before_body has no effect. "
+            "Throttle(app) changes that."
         )
         runtime = Runtime(ThrottleSettings(backend="memory://"), MemoryBackend(), app)
         setattr(app.state, _DEFAULT, runtime)

@@ -439,3 +439,4 @@ def test_limits_without_a_throttle_warn_once_per_app(caplog):
     assert [record.message.partition(":")[0] for record in caplog.records] == [
         "No Throttle is installed"
     ]
+    assert "before_body has no effect" in caplog.text
