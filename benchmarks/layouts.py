@@ -19,6 +19,7 @@ from benchmarks.redis_server import own_redis
 from benchmarks.scenes import Scene, Subject
 from fastapi_throttle.algorithms import Claim, decide, sliding_window
 from fastapi_throttle.backends.redis import script
+from fastapi_throttle.backends.redis.batch import Batch, Check
 from fastapi_throttle.model import SECOND_US, Hit, Policy, Quota, Verdict
 from fastapi_throttle.notation import quota as make_quota
 
@@ -84,7 +85,8 @@ def library(client: redis.Redis) -> Subject:
 
     def command(key: str, quota: Quota, call: Call) -> Command:
         hit = Hit(Policy.of((quota,), "sliding-window"), (key,), call.cost)
-        return "EVALSHA", sha, 1, key, *script.arguments([hit], peek=False, now=call.now)
+        check = Check((hit,), script.rule((hit,), peek=False))
+        return "EVALSHA", sha, *Batch([check]).arguments(call.now)
 
     return Subject("the library", command, has_log=True)
 

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import redis
 
+from fastapi_throttle.backends.redis import script
+
 PIPELINE = 16
 
 Command = tuple[Any, ...]
@@ -60,10 +62,15 @@ def script_time(client: redis.Redis, commands: Iterable[Command], *, is_admitted
     client.config_resetstat()
     replies = execute(client, commands)
     spent: float = client.info("commandstats")["cmdstat_evalsha"]["usec_per_call"]
-    if any((wait == 0) != is_admitted for wait, *_ in replies):
+    if any((_wait(reply) == 0) != is_admitted for reply in replies):
         message = f"all calls were meant to be {'admitted' if is_admitted else 'refused'}"
         raise RuntimeError(message)
     return spent
+
+
+def _wait(reply: bytes | list[int]) -> int:
+    """Return what a script says first, in a list or in the binary text of the library's own."""
+    return reply[0] if isinstance(reply, list) else next(script.integers(reply))
 
 
 def clone(client: redis.Redis, keys: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from benchmarks.redis_server import own_redis
 from benchmarks.scenes import LIMITS, Scene, Subject, bytes_of, compare, groups, used_up
 from fastapi_throttle.algorithms import ALGORITHMS, gcra, sliding_window
 from fastapi_throttle.backends.redis import script
+from fastapi_throttle.backends.redis.batch import Batch, Check
 from fastapi_throttle.model import SECOND_US, AlgorithmName, Hit, Policy, Quota
 from fastapi_throttle.notation import quota as make_quota
 
@@ -95,7 +96,8 @@ def library_subject(client: redis.Redis, algorithm: AlgorithmName) -> Subject:
 
     def command(key: str, quota: Quota, call: Call) -> Command:
         hit = Hit(Policy.of((quota,), algorithm), (key,), call.cost)
-        return "EVALSHA", sha, 1, key, *script.arguments([hit], peek=False, now=call.now)
+        check = Check((hit,), script.rule((hit,), peek=False))
+        return "EVALSHA", sha, *Batch([check]).arguments(call.now)
 
     return Subject(algorithm, command, has_log=algorithm == "sliding-window")
 

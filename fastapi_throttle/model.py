@@ -88,6 +88,10 @@ class Policy:
         """The policy's name."""
         return self.name
 
+    def __hash__(self) -> int:
+        """Hash the name alone: policies are looked up at every request."""
+        return hash(self.name)
+
 
 class Hit(NamedTuple):
     """One claim: *cost* quota units of *policy* for the partition that *keys* name.

@@ -40,6 +40,9 @@ class Algorithm(Protocol):
     def reset(self, state: Any, quota: Quota, now: int, /) -> int:
         """Return the microseconds until nothing is used: also how long a state must live."""
 
+    def before(self, verdict: Verdict, quota: Quota, units: int, /) -> Verdict:
+        """Return what an admitting *verdict* was before *units* more were used at its instant."""
+
 
 class Claim(NamedTuple):
     """One quota's share of a call: its stored state and what is asked of it."""

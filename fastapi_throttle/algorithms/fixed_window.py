@@ -5,7 +5,7 @@ Windows are aligned to the Unix epoch: a window of an hour starts on the hour, U
 
 from typing import NamedTuple
 
-from fastapi_throttle.model import NEVER, Quota
+from fastapi_throttle.model import NEVER, Quota, Verdict
 
 CODE = "f"
 
@@ -57,3 +57,8 @@ def remaining(count: Count | None, quota: Quota, now: int) -> int:  # noqa: ARG0
 def reset(count: Count | None, quota: Quota, now: int) -> int:
     """See `Algorithm.reset`: until the next window."""
     return 0 if count is None else quota.window_us - now % quota.window_us
+
+
+def before(verdict: Verdict, quota: Quota, units: int) -> Verdict:  # noqa: ARG001 - see Algorithm
+    """See `Algorithm.before`."""
+    return verdict._replace(remaining=verdict.remaining + units)

@@ -6,7 +6,7 @@ so a trailing window may hold up to ``burst + limit``. The interval is rounded u
 microseconds, which can only make the rate lower. Source: ITU-T I.371, annex A.
 """
 
-from fastapi_throttle.model import NEVER, Quota
+from fastapi_throttle.model import NEVER, Quota, Verdict
 
 CODE = "g"
 
@@ -47,3 +47,9 @@ def remaining(arrival: int | None, quota: Quota, now: int) -> int:
 def reset(arrival: int | None, quota: Quota, now: int) -> int:  # noqa: ARG001 - see Algorithm
     """See `Algorithm.reset`: until the debt is paid back."""
     return (arrival or now) - now
+
+
+def before(verdict: Verdict, quota: Quota, units: int) -> Verdict:
+    """See `Algorithm.before`: less was owed."""
+    owed = units * parameters(quota)[0]
+    return verdict._replace(remaining=verdict.remaining + units, reset_us=verdict.reset_us - owed)

@@ -4,12 +4,13 @@ The state is a log of what was used, oldest first. An entry says how many units 
 when the newest of them was; it leaves when that is a window ago, so nothing leaves early. Up to
 a limit of `EXACT` every hit has an entry of its own and the log is exact. Above, an entry takes
 up more units until it is a sixtieth of the window old or holds a 128th of the limit: the log
-stays short, and a unit may leave up to a sixtieth of the window late.
+stays short, and a unit may leave up to a sixtieth of the window late. What is used at one instant
+leaves at one instant, so at any limit it shares an entry.
 """
 
 from typing import NamedTuple
 
-from fastapi_throttle.model import NEVER, Quota
+from fastapi_throttle.model import NEVER, Quota, Verdict
 
 CODE = "s"
 EXACT = 128
@@ -74,7 +75,7 @@ def charge(log: Log | None, quota: Quota, cost: int, now: int) -> Log:
         return Log(now, cost, ((now, cost),))
     units = log.entries[-1][1]
     is_young = now - log.opened < quota.window_us // SPANS
-    if is_young and units < -(-quota.limit // EXACT):
+    if log.opened == now or (is_young and units < -(-quota.limit // EXACT)):
         entries = (*log.entries[:-1], (now, units + cost))
         return Log(log.opened, log.used + cost, entries)
     return Log(now, log.used + cost, (*log.entries, (now, cost)))
@@ -88,3 +89,8 @@ def remaining(log: Log | None, quota: Quota, now: int) -> int:  # noqa: ARG001 -
 def reset(log: Log | None, quota: Quota, now: int) -> int:
     """See `Algorithm.reset`: until the newest entry has left."""
     return 0 if log is None else log.entries[-1][0] + quota.window_us - now
+
+
+def before(verdict: Verdict, quota: Quota, units: int) -> Verdict:  # noqa: ARG001 - see Algorithm
+    """See `Algorithm.before`."""
+    return verdict._replace(remaining=verdict.remaining + units)

@@ -109,9 +109,10 @@ def test_the_log_has_at_most_189_entries_whatever_the_traffic(limit: int, window
         for number in range(150):
             for _ in range(int((number + 1) * fulls) - int(number * fulls)):
                 partition.hit(share, now)
+                now += 1  # what is used at one instant shares an entry
             partition.hit(random.choice((1, 1, 1, share - 1, share, share + 1)), now)
             longest = max(longest, len(partition.state.entries))
-            now += span + random.choice((0, 0, 0, 1, -1))
+            now += span - int(fulls) + random.choice((0, 0, 0, 1, -1))
 
     assert longest <= 189
 
@@ -121,10 +122,20 @@ def test_nearly_all_of_the_189_entries_can_be_reached():
     for number in range(60):
         now = START_US + number * SPAN
         for _ in range(2 if number % 8 else 3):
+            now += 1  # what is used at one instant shares an entry
             partition.hit(share, now)
-        partition.hit(1, now)
+        partition.hit(1, now + 1)
 
     assert len(partition.state.entries) == 187
+
+
+def test_what_is_used_at_one_instant_shares_an_entry():
+    partition = Partition(Quota(100, WINDOW, 100))
+    for _ in range(5):
+        partition.hit(2, START_US)
+    partition.hit(1, START_US + 1)
+
+    assert partition.state.entries == ((START_US, 10), (START_US + 1, 1))
 
 
 @given(moves=st.lists(st.tuples(st.integers(0, SPAN), st.integers(0, 30)), max_size=40))

@@ -1,6 +1,9 @@
 """Everybody at once: exactly the limit is admitted, and one check is one call of the script."""
 
+import ast
 import asyncio
+import shlex
+import struct
 from collections.abc import AsyncIterator
 
 import pytest
@@ -86,7 +89,7 @@ async def test_a_check_is_one_call_of_the_script(redis_server: RedisServer, redi
     await backend.aclose()
 
 
-async def test_what_goes_over_the_wire_is_integers_and_the_keys(
+async def test_what_goes_over_the_wire_is_numbers_and_the_keys(
     redis_server: RedisServer, redis_url: str
 ):
     backend = RedisBackend(redis_url, budget=5)
@@ -97,7 +100,13 @@ async def test_what_goes_over_the_wire_is_integers_and_the_keys(
         await backend.hit((hit._replace(cost=2**70),))
 
     (command,) = commands
-    _, _, _, key, *rest = command.replace('"', "").split(" ")
-    assert key == hit.keys[0]
-    assert rest == ["", "0", "1", "g", "4294967296", f"{HOUR_US // LIMIT}", f"{HOUR_US}"]
+    _, _, _, key, now, rule, times = shlex.split(command, posix=False)
+    assert key == f'"{hit.keys[0]}"'
+    assert now == '""'
+    assert _bytes(rule) == struct.pack(">xcQQQ", b"g", 2**32, HOUR_US // LIMIT, HOUR_US)
+    assert _bytes(times) == struct.pack(">H", 1)
     await backend.aclose()
+
+
+def _bytes(quoted: str) -> bytes:
+    return ast.literal_eval(f"b{quoted}")

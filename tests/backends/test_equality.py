@@ -1,15 +1,16 @@
-"""The oracle, memory, fakeredis and real Redis decide alike, whatever the history."""
+"""The oracle, memory, fakeredis and real Redis decide alike: any history, alone or together."""
 
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 from clock import Clock
 from fakeredis import FakeAsyncRedis
-from histories import ALGORITHMS, HISTORIES, History, foretell, long_history, play
+from histories import ALGORITHMS, HISTORIES, History, foretell, long_history, play, play_together
 from hypothesis import HealthCheck, given, settings
 from redis_server import RedisServer
 
@@ -19,6 +20,8 @@ from fastapi_throttle.model import MAX_LIMIT, AlgorithmName
 # A state lives in Redis for at least a second of real time, whatever the injected clock shows.
 REAL_SECONDS = 0.9
 BUDGET = 30
+
+Play = Callable[[History, AlgorithmName], Awaitable[None]]
 
 
 @dataclass
@@ -33,21 +36,38 @@ class Stage:
     def check(self, history: History, algorithm: AlgorithmName) -> None:
         self.runner.run(self._check(history, algorithm))
 
+    def check_together(self, history: History, algorithm: AlgorithmName) -> None:
+        self.runner.run(self._check_together(history, algorithm))
+
     async def _check(self, history: History, algorithm: AlgorithmName) -> None:
         events = await foretell(history, algorithm, "memory")
         await play(events, MemoryBackend(clock=self.clock), self.clock)
         for backend in self.redis.values():
-            await self._check_in_real_time(history, algorithm, backend)
+            await self._check_in_real_time(history, algorithm, partial(self._play, backend))
+
+    async def _check_together(self, history: History, algorithm: AlgorithmName) -> None:
+        for backend in self.redis.values():
+            await self._check_in_real_time(history, algorithm, partial(self._play_three, backend))
+
+    async def _play(self, backend: Backend, history: History, algorithm: AlgorithmName) -> None:
+        events = await foretell(history, algorithm, f"{next(self.tags)}")
+        await play(events, backend, self.clock)
+
+    async def _play_three(
+        self, backend: Backend, history: History, algorithm: AlgorithmName
+    ) -> None:
+        """Let checks of three partitions, and repeated ones, ride together."""
+        stories = [await foretell(history, algorithm, f"{next(self.tags)}") for _ in range(3)]
+        await play_together(stories, backend, self.clock)
 
     async def _check_in_real_time(
-        self, history: History, algorithm: AlgorithmName, backend: Backend
+        self, history: History, algorithm: AlgorithmName, play_it: Play
     ) -> None:
         """Play it, and play it again if the machine was too busy to be quick about it."""
         for is_last in (False, False, False, False, True):
-            events = await foretell(history, algorithm, f"{next(self.tags)}")
             started = time.monotonic()
             try:
-                await play(events, backend, self.clock)
+                await play_it(history, algorithm)
             except AssertionError:
                 if is_last or time.monotonic() - started < REAL_SECONDS:
                     raise
@@ -78,6 +98,15 @@ def test_all_backends_decide_as_the_oracle(
     stage.check(history, algorithm)
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
+@given(history=HISTORIES)
+def test_checks_that_ride_together_are_decided_as_by_the_oracle(
+    stage: Stage, algorithm: AlgorithmName, history: History
+):
+    stage.check_together(history, algorithm)
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @settings(max_examples=20_000, suppress_health_check=[HealthCheck.too_slow])
@@ -101,3 +130,4 @@ def test_all_backends_decide_as_the_oracle_while_many_entries_are_in_use(
     stage: Stage, plan: tuple[int, ...]
 ):
     stage.check(long_history(plan, seed=len(plan) * plan[0]), "sliding-window")
+    stage.check_together(long_history(plan, seed=plan[0]), "sliding-window")

@@ -13,7 +13,8 @@ from oracle import hit_of, policy_of
 from redis_server import RedisServer
 
 from fastapi_throttle.backends import RedisBackend
-from fastapi_throttle.backends.redis.connections import PerLoop, pool_factory
+from fastapi_throttle.backends.redis.connections import Connections, connector
+from fastapi_throttle.backends.redis.per_loop import PerLoop
 
 POLICY = policy_of((1_000, 60_000_000))
 
@@ -67,15 +68,19 @@ def test_one_backend_serves_the_event_loops_of_several_threads(redis_url: str):
     assert decision.remaining == 1_000 - 5 * (1 + 2 + 3) * 2
 
 
-def test_loops_that_start_and_end_in_other_threads_leave_a_client_where_it_is():
+def never_connected() -> PerLoop[Connections]:
+    connect = connector("redis://127.0.0.1", budget=1)
+    return PerLoop(lambda: Connections(connect))
+
+
+def test_loops_that_start_and_end_in_other_threads_leave_connections_where_they_are():
     """As many interleavings as can be had in a second; no connection is opened."""
-    per_loop = PerLoop(pool_factory("redis://127.0.0.1", budget=1, max_connections=1))
+    per_loop = never_connected()
 
     async def ask_twice() -> bool:
-        async with per_loop.client() as client:
-            await asyncio.sleep(0)
-        async with per_loop.client() as again:
-            return again is client
+        mine = await per_loop.get()
+        await asyncio.sleep(0)
+        return await per_loop.get() is mine
 
     def work(_: int) -> bool:
         return all(asyncio.run(ask_twice()) for _ in range(60))
@@ -91,11 +96,10 @@ def test_loops_that_start_and_end_in_other_threads_leave_a_client_where_it_is():
 
 def test_a_loop_that_was_closed_without_ceremony_is_let_go():
     """Nobody ended its generators; there is no connection either, which would complain."""
-    per_loop = PerLoop(pool_factory("redis://127.0.0.1", budget=1, max_connections=1))
+    per_loop = never_connected()
 
     async def ask() -> None:
-        async with per_loop.client():
-            pass
+        await per_loop.get()
 
     loop = asyncio.new_event_loop()
     loop.run_until_complete(ask())

@@ -1,19 +1,16 @@
 """Decides in one script call inside Redis."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from itertools import chain
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
 
 from fastapi_throttle.backends.redis import script
-from fastapi_throttle.backends.redis.connections import PerLoop, pool_factory
-from fastapi_throttle.errors import BackendError, ConfigurationError
-from fastapi_throttle.model import Decision, Hit, decisions_of
-
-T = TypeVar("T")
+from fastapi_throttle.backends.redis.batch import Check
+from fastapi_throttle.backends.redis.connections import Connections, connector
+from fastapi_throttle.backends.redis.lane import MOST_CALLS, Lane
+from fastapi_throttle.backends.redis.per_loop import PerLoop
+from fastapi_throttle.errors import ConfigurationError
+from fastapi_throttle.model import Decision, Hit
 
 
 class RedisBackend:
@@ -43,51 +40,31 @@ class RedisBackend:
             if not value > 0:  # also what is not a number
                 message = f"{name} must be greater than 0, got {value}"
                 raise ConfigurationError(message)
-        make_pool = pool_factory(url_or_client, budget=budget, max_connections=max_connections)
-        self._per_loop = PerLoop(make_pool)
-        self._budget = budget
-        self._clock = clock
+        connect = connector(url_or_client, budget=budget)
+        self._lanes = PerLoop(
+            lambda: Lane(
+                Connections(connect),
+                budget=budget,
+                most_calls=min(MOST_CALLS, max_connections),
+                clock=clock,
+            )
+        )
 
     async def hit(self, hits: Sequence[Hit]) -> tuple[Decision, ...]:
         """See `Backend.hit`."""
-        return await self._within_budget(self._decide(hits, peek=False))
+        lane = await self._lanes.get()
+        return await lane.decide(Check(hits, script.rule(hits, peek=False)))
 
     async def peek(self, hits: Sequence[Hit]) -> tuple[Decision, ...]:
         """See `Backend.peek`."""
-        return await self._within_budget(self._decide(hits, peek=True))
+        lane = await self._lanes.get()
+        return await lane.decide(Check(hits, script.rule(hits, peek=True)))
 
     async def reset(self, hits: Sequence[Hit]) -> None:
         """See `Backend.reset`."""
-        await self._within_budget(self._delete(chain.from_iterable(hit.keys for hit in hits)))
+        lane = await self._lanes.get()
+        await lane.delete(tuple(key for hit in hits for key in hit.keys))
 
     async def aclose(self) -> None:
         """See `Backend.aclose`: closes the connections of the running event loop."""
-        await self._per_loop.aclose()
-
-    async def _decide(self, hits: Sequence[Hit], *, peek: bool) -> tuple[Decision, ...]:
-        now = self._clock() if self._clock else None
-        keys = [key for hit in hits for key in hit.keys]
-        rest = (len(keys), *keys, *script.arguments(hits, peek=peek, now=now))
-        async with self._per_loop.client() as client:
-            # redis-py leaves its commands untyped.
-            execute: Any = client.execute_command
-            try:
-                reply = await execute("EVALSHA", script.SHA, *rest)
-            except NoScriptError:
-                # Answered before anything ran, so this is still the first execution.
-                reply = await execute("EVAL", script.TEXT, *rest)
-        return decisions_of(hits, script.verdicts(reply))
-
-    async def _delete(self, keys: Iterable[str]) -> None:
-        async with self._per_loop.client() as client:
-            await client.delete(*keys)
-
-    async def _within_budget(self, call: Awaitable[T]) -> T:
-        try:
-            async with asyncio.timeout(self._budget):
-                return await call
-        except Exception as error:
-            # Whatever the client library raises, the store did not answer. The text of the
-            # error stays in the cause: it may quote an address.
-            message = f"Redis did not answer within {self._budget} s: {type(error).__name__}"
-            raise BackendError(message) from error
+        await self._lanes.aclose()

@@ -1,25 +1,20 @@
-"""How connections to Redis are set up: for short questions, asked once."""
+"""Connections to one Redis: for short questions, asked once."""
 
-import asyncio
-import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from inspect import signature
-from typing import Any, NamedTuple
+from typing import Any
 
 from redis.asyncio import Redis
-from redis.asyncio.connection import (
-    AbstractConnection,
-    BlockingConnectionPool,
-    ConnectionPool,
-)
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, ResponseError
 
+from fastapi_throttle.backends.redis import script
 from fastapi_throttle.errors import ConfigurationError
 
-# What a client's pool adds for itself; a pool made from the rest adds its own.
+# What a client's pool adds for itself.
 _OF_ONE_POOL = (
     "maint_notifications_config",
     "maint_notifications_pool_handler",
@@ -35,12 +30,14 @@ _OF_ONE_POOL = (
     "lib_name",
     "lib_version",
 )
+# Whether there is something to read, in the words of the installed redis-py.
+_HAS_DATA = "can_read" if hasattr(AbstractConnection, "can_read") else "can_read_destructive"
 
-PoolFactory = Callable[[], ConnectionPool]
+Connect = Callable[[], AbstractConnection]
 
 
-def pool_factory(source: "str | Redis", *, budget: float, max_connections: int) -> PoolFactory:
-    """Return what makes a pool for the address of *source*.
+def connector(source: "str | Redis", *, budget: float) -> Connect:
+    """Return what makes a connection, not open yet, to the address of *source*.
 
     A client serves as an address only: its own pool is shared with the application, retries
     what may have been executed, and belongs to one event loop.
@@ -48,50 +45,62 @@ def pool_factory(source: "str | Redis", *, budget: float, max_connections: int) 
     Raises:
         ConfigurationError: *source* is neither a usable URL nor a client of one Redis server.
     """
-    options = _options(budget, max_connections)
+    pool = _pool_of_url(source) if isinstance(source, str) else _pool_of_client(source)
+    options = {
+        name: value for name, value in pool.connection_kwargs.items() if name not in _OF_ONE_POOL
+    }
+    options |= _options(budget)
+    connection_class: type[AbstractConnection] = pool.connection_class
+
+    def connect() -> AbstractConnection:
+        return connection_class(**options)
+
     if isinstance(source, str):
-        url = source
         try:
-            trial: Any = BlockingConnectionPool.from_url(url, **options)
-            trial.make_connection()
+            connect()
         except (TypeError, ValueError):
-            # What redis-py says may quote a part of the password.
-            scheme = url.partition("://")[0] if "://" in url else "none"
-            message = (
-                "url must be redis://, rediss:// or unix:// and readable by redis-py, "
-                f"got one with scheme {scheme!r}"
-            )
-            raise ConfigurationError(message) from None
-        return lambda: BlockingConnectionPool.from_url(url, **options)
-    pool: Any = getattr(source, "connection_pool", None)
+            raise _unusable(source) from None
+    return connect
+
+
+def _pool_of_url(url: str) -> Any:
+    try:
+        return ConnectionPool.from_url(url)
+    except (TypeError, ValueError):
+        raise _unusable(url) from None
+
+
+def _pool_of_client(client: object) -> Any:
+    pool = getattr(client, "connection_pool", None)
     if not isinstance(pool, ConnectionPool) or isinstance(pool, SentinelConnectionPool):
         message = (
             "url or client must be a URL or a redis.asyncio.Redis client of one server, "
-            f"got {type(source).__module__}.{type(source).__qualname__}"
+            f"got {type(client).__module__}.{type(client).__qualname__}"
         )
         raise ConfigurationError(message)
-    address = {
-        name: value for name, value in pool.connection_kwargs.items() if name not in _OF_ONE_POOL
-    }
-    connection_class: type[AbstractConnection] = pool.connection_class
-    return lambda: BlockingConnectionPool(
-        connection_class=connection_class, **{**address, **options}
+    return pool
+
+
+def _unusable(url: str) -> ConfigurationError:
+    # What redis-py says may quote a part of the password.
+    scheme = url.partition("://")[0] if "://" in url else "none"
+    return ConfigurationError(
+        "url must be redis://, rediss:// or unix:// and readable by redis-py, "
+        f"got one with scheme {scheme!r}"
     )
 
 
-def _options(budget: float, max_connections: int) -> dict[str, Any]:
+def _options(budget: float) -> dict[str, Any]:
     """Return the settings that differ from redis-py's defaults, and why they do."""
     return {
-        "protocol": 2,  # with RESP3 a pool hands out connections without looking for stale data
+        "protocol": 2,  # with RESP3 nobody looks for stale data
         "retry": Retry(NoBackoff(), 0),  # a retry could charge twice
         "decode_responses": False,
-        "socket_timeout": budget,
+        "socket_timeout": None,  # a call has one deadline for all it does, see `Lane`
         "socket_connect_timeout": budget,
         "health_check_interval": 0,
-        "timeout": None,  # who waits for a free connection waits for a place, in `PerLoop`
         "encoding": "utf-8",
         "encoding_errors": "strict",
-        "max_connections": max_connections,
         **_without_introduction(),
     }
 
@@ -103,72 +112,52 @@ def _without_introduction() -> dict[str, None]:
     return {"lib_name": None, "lib_version": None}
 
 
-class _Opened(NamedTuple):
-    """What one event loop uses.
+class Connections:
+    """The connections of one event loop to one Redis.
 
-    Attributes:
-        client: Asks and is answered.
-        places: One per connection. Who waits for a free connection waits here: a pool of redis-py
-            wakes nobody else when the one it woke is cancelled.
-        closing: Closes the connections when it ends.
+    redis-py's pools serve commands that may be repeated, at a price per command that is higher
+    than that of the question itself. Here a connection is either idle or used by one call, and
+    who interrupts a call ends its connection: nobody reads a reply that is not theirs.
     """
 
-    client: Redis
-    places: asyncio.Semaphore
-    closing: AsyncGenerator[None]
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+        self._idle: list[AbstractConnection] = []
 
+    async def run_script(self, arguments: list[str | bytes | int]) -> Any:
+        """Run the script, at most once, and return its reply."""
+        try:
+            return await self.ask("EVALSHA", script.SHA, *arguments)
+        except NoScriptError:
+            # Answered before anything ran, so this is still the first execution.
+            return await self.ask("EVAL", script.TEXT, *arguments)
 
-class PerLoop:
-    """One client per running event loop and process.
+    async def ask(self, *command: str | bytes | int) -> Any:
+        """Send *command* once and return its reply.
 
-    Connections belong to the loop that opened them, and after a fork two processes would read
-    each other's replies.
-    """
-
-    def __init__(self, make_pool: PoolFactory) -> None:
-        self._make_pool = make_pool
-        self._opened: dict[asyncio.AbstractEventLoop, _Opened] = {}
-        self._inherited: list[object] = []
-        self._pid = os.getpid()
-
-    @asynccontextmanager
-    async def client(self) -> AsyncIterator[Redis]:
-        """Lend the client of the running loop, to as many at a time as it has connections."""
-        if self._pid != os.getpid():
-            # Never let go of: to close a socket would end the parent's watch over it, which a
-            # fork shares.
-            self._inherited.append(self._opened)
-            self._opened, self._pid = {}, os.getpid()
-        loop = asyncio.get_running_loop()
-        opened = self._opened.get(loop)
-        if opened is None:
-            for known in list(self._opened):  # a copy: other threads open and close theirs
-                if known.is_closed():
-                    self._opened.pop(known, None)
-            opened = self._opened[loop] = self._open()
-            await anext(opened.closing)
-        async with opened.places:
-            yield opened.client
+        Raises:
+            ResponseError: Redis refused it.
+            Exception: Whatever else the client library raises.
+        """
+        # redis-py leaves its methods untyped.
+        connection: Any = self._idle.pop() if self._idle else self._connect()
+        try:
+            if connection.is_connected and await getattr(connection, _HAS_DATA)():
+                # Closed by the server while it was idle.
+                await connection.disconnect(nowait=True)
+            await connection.connect()
+            await connection.send_command(*command, check_health=False)
+            reply = await connection.read_response()
+        except ResponseError:
+            self._idle.append(connection)
+            raise
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        self._idle.append(connection)
+        return reply
 
     async def aclose(self) -> None:
-        """Close the connections of the running loop."""
-        if self._pid == os.getpid():
-            opened = self._opened.pop(asyncio.get_running_loop(), None)
-            if opened is not None:
-                await opened.closing.aclose()
-
-    def _open(self) -> _Opened:
-        pool = self._make_pool()
-        places = asyncio.Semaphore(pool.max_connections)
-        return _Opened(Redis(connection_pool=pool), places, _closing(pool))
-
-
-async def _closing(pool: ConnectionPool) -> AsyncGenerator[None]:
-    """Close the connections of *pool* when this generator ends: at the latest with its loop.
-
-    A loop ends its generators before it closes, and nobody else tells that it does.
-    """
-    try:
-        yield
-    finally:
-        await pool.disconnect(inuse_connections=True)
+        """Close those that are idle."""
+        while self._idle:
+            await self._idle.pop().disconnect()

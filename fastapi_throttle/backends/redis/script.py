@@ -1,14 +1,17 @@
 """The one script that decides inside Redis, put together from the files in ``lua/``."""
 
 import hashlib
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from importlib import resources
 
 from fastapi_throttle.algorithms import ALGORITHMS
-from fastapi_throttle.model import MAX_LIMIT, Hit, Verdict
+from fastapi_throttle.model import MAX_LIMIT, Hit, Policy
 
 _LUA = resources.files(__package__) / "lua"
-_INTEGERS_PER_CLAIM = len(Verdict._fields)
+# The script's binary texts, see lua/decide.lua.
+_CLAIM = struct.Struct(">cQQQ")
 
 
 def _read(name: str) -> str:
@@ -21,9 +24,9 @@ def _assemble() -> str:
         f'code == "{algorithm.CODE}" then\n{_read(name.replace("-", "_"))}'
         for name, algorithm in ALGORITHMS.items()
     )
-    dispatch = f"local function algorithm(code)\nif {branches}\nend\nend"
-    struct = f"local struct = struct or (function()\n{_read('struct')}\nend)()"
-    return "\n".join((struct, _read("prelude"), dispatch, _read("decide")))
+    make = f"local function make(code)\nif {branches}\nend\nend"
+    packing = f"local struct = struct or (function()\n{_read('struct')}\nend)()"
+    return "\n".join((packing, _read("prelude"), make, _read("decide")))
 
 
 TEXT = _assemble()
@@ -31,28 +34,39 @@ TEXT = _assemble()
 SHA = hashlib.sha1(TEXT.encode(), usedforsecurity=False).hexdigest()
 
 
-def arguments(hits: Sequence[Hit], *, peek: bool, now: int | None) -> list[str | int]:
-    """Return what follows the keys on the wire: integers and algorithm codes, no user text.
+def rule(hits: Sequence[Hit], *, peek: bool) -> bytes:
+    """Return what the script needs to know of a group besides its keys: no user text in it.
+
+    Groups with equal rules are decided alike, so they need to send it once.
 
     Args:
-        hits: One group, decided all or nothing.
+        hits: The group.
         peek: Only tell what would be decided.
-        now: Microseconds since the Unix epoch; None for the server's clock.
     """
-    wire: list[str | int] = ["" if now is None else now, int(peek)]
-    wire.append(sum(len(hit.keys) for hit in hits))
-    for hit in hits:
-        algorithm = ALGORITHMS[hit.policy.algorithm]
-        # A cost above every limit can never fit; how far above makes no difference.
-        cost = min(hit.cost, MAX_LIMIT + 1)
-        for quota in hit.policy.quotas:
-            wire += (algorithm.CODE, cost, *algorithm.parameters(quota))
-    return wire
+    return b"".join((b"\1" if peek else b"\0", *(_claims(hit.policy, hit.cost) for hit in hits)))
 
 
-def verdicts(reply: Sequence[int]) -> list[Verdict]:
-    """Read the script's reply: four integers per quota."""
-    return [
-        Verdict(*reply[at : at + _INTEGERS_PER_CLAIM])
-        for at in range(0, len(reply), _INTEGERS_PER_CLAIM)
-    ]
+@lru_cache(maxsize=4096)
+def _claims(policy: Policy, cost: int) -> bytes:
+    algorithm = ALGORITHMS[policy.algorithm]
+    # A cost above every limit can never fit; how far above makes no difference.
+    cost = min(cost, MAX_LIMIT + 1)
+    return b"".join(
+        _CLAIM.pack(algorithm.CODE.encode(), cost, *algorithm.parameters(quota))
+        for quota in policy.quotas
+    )
+
+
+def is_peek(rule: bytes) -> bool:
+    """Tell whether *rule* only asks what would be decided."""
+    return rule[0] == 1
+
+
+def times(asked: Sequence[int]) -> bytes:
+    """Return how many times each group of a run is asked for, each less than 2^16."""
+    return struct.pack(f">{len(asked)}H", *asked)
+
+
+def integers(reply: bytes) -> Iterator[int]:
+    """Read the script's reply: one integer after the other."""
+    return iter(struct.unpack(f">{len(reply) // 8}q", reply))

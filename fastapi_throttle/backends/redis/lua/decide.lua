@@ -2,49 +2,68 @@
 --
 -- KEYS     one per claim, group after group
 -- ARGV[1]  now, us since the epoch; "" = server clock
--- ARGV[2]  1 = only tell what would be decided (peek), 0 = charge
--- then per group: the number of its claims
---      and per claim: algorithm code, cost in quota units, and the algorithm's p1, p2
--- returns  four integers per claim: wait, remaining, more, reset (see model.Verdict)
+-- then per run of groups that one rule decides:
+--          the rule: a byte, 1 = only tell what would be decided (peek), 0 = charge; then per claim
+--            of a group 25 bytes: algorithm code, cost in quota units, and the algorithm's p1, p2
+--          two bytes per group: how many times it is asked for, one after the other
+-- returns  one string, per claim four integers, wait, remaining, more, reset (see model.Verdict);
+--          for one asked several times nine: how many times it is admitted, the four of the last
+--          time that is, the four of the times that are not
+--
+-- All numbers in strings are big endian, 8 bytes where nothing else is said.
 
-local peek = ARGV[2] == "1"
-local reply = { 0, 0, 0, 0 }
+local replies = {}
 
--- Check a claim, then the claims left after it in its group; then, knowing whether all of them
--- are admitted, charge or report it. Returns whether all are. What one claim needs in between
+-- The functions of one algorithm, made once for all claims in a row that it decides.
+local made, read, wait, charge, report, repair
+
+-- Look at a claim, then at those left after it in its group; then, knowing how many times all of
+-- them fit, charge or report it. Returns how many times that is. What one claim needs in between
 -- stays on the stack.
-local function decide(argument, key, left, admitted)
-  local check, charge, report, repair = algorithm(ARGV[argument])
-  local cost, p1 = tonumber(ARGV[argument + 1]), tonumber(ARGV[argument + 2])
-  local p2 = tonumber(ARGV[argument + 3])
-  local name, at = KEYS[key], key * 4
+local function decide(rule, at, key, left, times, fits)
+  local code, cost, p1, p2 = struct.unpack(">c1I8I8I8", rule, at)
+  if code ~= made then made, read, wait, charge, report, repair = code, make(code) end
+  local read, wait, charge, report, repair = read, wait, charge, report, repair
+  local name, charges = KEYS[key], cost > 0 and rule:byte(1) == 0
 
-  local wait, state, is_ahead = check(name, cost, p1, p2)
-  admitted = admitted and wait == 0
-  if left > 0 then admitted = decide(argument + 4, key + 1, left - 1, admitted) end
+  local state, is_ahead = read(name, p1, p2)
+  local delay = wait(state, cost, p1, p2)
+  if delay ~= 0 then
+    fits = 0
+  elseif fits > 1 and cost > 0 then
+    local room = report(state, p1, p2)
+    fits = math.min(fits, (room - room % cost) / cost)
+  end
+  if left > 0 then fits = decide(rule, at + 25, key + 1, left - 1, times, fits) end
 
-  local remaining, more, reset
-  if admitted and cost > 0 and not peek then
-    remaining, more, reset = charge(name, state, cost, p1, p2)
-  else
-    remaining, more, reset = report(state, p1, p2)
-    -- A refusal writes only to repair: a clock step, or a TTL that somebody took away.
-    if cost > 0 and not peek then
-      if is_ahead then
-        repair(name, state, reset, p2)
-      elseif redis.call("PTTL", name) == -1 then
-        keep(name, reset + p2 / 60)
-      end
+  if fits > 0 and charges then state, is_ahead = charge(name, state, cost, fits, p1, p2), false end
+  local remaining, more, reset = report(state, p1, p2)
+  -- A refusal writes only to repair: a clock step, or a TTL that somebody took away.
+  if fits < times and charges then
+    if is_ahead then
+      repair(name, state, reset, p2)
+    elseif redis.call("PTTL", name) == -1 then
+      keep(name, reset + p2 / 60)
     end
   end
-  reply[at - 3], reply[at - 2], reply[at - 1], reply[at] = wait, remaining, more, reset
-  return admitted
+  if times == 1 then
+    replies[key] = struct.pack(">I8I8I8I8", delay, remaining, more, reset)
+  else
+    if fits > 0 then delay = wait(state, cost, p1, p2) end
+    replies[key] = struct.pack(">I8I8I8I8I8I8I8I8I8", fits, 0, remaining, more, reset,
+                               delay, remaining, more, reset)
+  end
+  return fits
 end
 
-local argument, key = 3, 1
-repeat
-  local claims = tonumber(ARGV[argument])
-  decide(argument + 1, key, claims - 1, true)
-  argument, key = argument + 1 + 4 * claims, key + claims
-until argument > #ARGV
-return reply
+local key = 1
+for argument = 2, #ARGV, 2 do
+  local rule, asked = ARGV[argument], ARGV[argument + 1]
+  local claims = (#rule - 1) / 25
+  for at = 1, #asked, 2 do
+    local times = struct.unpack(">I2", asked, at)
+    decide(rule, 2, key, claims - 1, times, times)
+    key = key + claims
+  end
+end
+return table.concat(replies)

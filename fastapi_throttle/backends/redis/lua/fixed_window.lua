@@ -5,18 +5,16 @@
 --
 -- In here the state is what was used in the current window.
 
-local function check(name, cost, limit, window)
+local function read(name, _, window)
   local current = (now - now % window) / window
   local number, used = string.match(load(name) or "", "^(%d+):(%d+)$")
   number, used = tonumber(number) or 0, tonumber(used) or 0
-  if number < current then used = 0 end
-  local wait = 0
-  if cost > limit then
-    wait = NEVER
-  elseif cost > 0 and used + cost > limit then
-    wait = window - now % window
-  end
-  return wait, used, number > current
+  return number < current and 0 or used, number > current
+end
+
+local function wait(used, cost, limit, window)
+  if cost > limit then return NEVER end
+  return cost > 0 and used + cost > limit and window - now % window or 0
 end
 
 -- Both numbers have fewer than 14 digits, so `..` writes them exactly.
@@ -25,10 +23,10 @@ local function repair(name, used, _, window)
   store(name, (now - passed) / window .. ":" .. used, window - passed)
 end
 
-local function charge(name, used, cost, limit, window)
-  repair(name, used + cost, nil, window)
-  local reset = window - now % window
-  return limit - used - cost, reset, reset
+local function charge(name, used, cost, times, _, window)
+  used = used + cost * times
+  repair(name, used, nil, window)
+  return used
 end
 
 local function report(used, limit, window)
@@ -36,4 +34,4 @@ local function report(used, limit, window)
   return used < limit and limit - used or 0, reset, reset
 end
 
-return check, charge, report, repair
+return read, wait, charge, report, repair

@@ -11,32 +11,26 @@ local function report(debt, interval, tolerance)
   return (room - over) / interval, debt > 0 and interval - over or 0, debt
 end
 
-local function check(name, cost, interval, tolerance)
+local function read(name, _, tolerance)
   local debt = (tonumber(load(name)) or now) - now
-  local moved = debt > tolerance
-  if moved then
-    debt = tolerance
-  elseif not (debt > 0) then -- also what is not a number
-    debt = 0
-  end
+  if debt > tolerance then return tolerance, true end
+  return debt > 0 and debt or 0, false -- also what is not a number
+end
+
+local function wait(debt, cost, interval, tolerance)
   local claim = cost * interval
-  local wait = debt + claim - tolerance
-  if claim > tolerance then
-    wait = NEVER
-  elseif cost == 0 or wait < 0 then
-    wait = 0
-  end
-  return wait, debt, moved
+  if claim > tolerance then return NEVER end
+  return cost > 0 and debt + claim > tolerance and debt + claim - tolerance or 0
 end
 
 local function repair(name, debt, reset)
   store(name, ("%d"):format(now + debt), reset)
 end
 
-local function charge(name, debt, cost, interval, tolerance)
-  debt = debt + cost * interval
+local function charge(name, debt, cost, times, interval)
+  debt = debt + cost * times * interval
   repair(name, debt, debt)
-  return report(debt, interval, tolerance)
+  return debt
 end
 
-return check, charge, report, repair
+return read, wait, charge, report, repair

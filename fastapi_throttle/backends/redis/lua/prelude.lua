@@ -1,13 +1,14 @@
 -- Starts the script: one clock, read once, for all it decides, and how state is kept. The
--- algorithms follow as `algorithm(code)`, which returns the four functions of one of them.
+-- algorithms follow as `make(code)`, which returns the five functions of one of them.
 -- `name` is the key; wait, remaining, more and reset are those of model.Verdict.
 --
--- check(name, cost, p1, p2)          returns wait, the state as the others take it, and whether a
---                                    clock step had left it in the future; writes nothing
--- charge(name, state, cost, p1, p2)  stores the state with `cost` used; returns remaining, more,
---                                    reset
--- report(state, p1, p2)              returns remaining, more, reset
--- repair(name, state, reset, p2)     stores the state as it is, taken out of the future
+-- read(name, p1, p2)                        returns the state as the others take it, and whether a
+--                                           clock step had left it in the future; writes nothing
+-- wait(state, cost, p1, p2)                 returns wait
+-- charge(name, state, cost, times, p1, p2)  stores the state with `cost` used so many times, which
+--                                           must fit; returns that state
+-- report(state, p1, p2)                     returns remaining, more, reset
+-- repair(name, state, reset, p2)            stores the state as it is, taken out of the future
 --
 -- What cannot be read, for its type or its content, counts as unused; storing replaces it.
 --

@@ -60,16 +60,15 @@ local function leave(log, excess, window)
   return age < window and window - age or window
 end
 
-local function check(name, cost, limit, window)
-  local never = cost > limit and NEVER
+local function read(name, _, window)
   local text = redis.pcall("GETRANGE", name, "0", "35")
-  if type(text) ~= "string" or #text < 36 then return never or 0 end
+  if type(text) ~= "string" or #text < 36 then return end
   local opened, base, first, used, newest, units, size, head, count =
     struct.unpack(">I6I4I6I4I6I4I2I2I2", text)
   opened, first, newest = (now - opened) % 2 ^ 48, (now - first) % 2 ^ 48, (now - newest) % 2 ^ 48
   local is_ahead = newest >= 2 ^ 47
-  if count > size or newest >= window and not is_ahead then return never or 0 end
-  if is_ahead and redis.call("STRLEN", name) ~= 36 + size * 10 then return never or 0 end
+  if count > size or newest >= window and not is_ahead then return end
+  if is_ahead and redis.call("STRLEN", name) ~= 36 + size * 10 then return end
   local log = { name = name, opened = opened, base = base, first = first, used = used,
                 newest = newest, units = units, size = size, head = head, count = count }
   if count > 0 and first >= window and first < 2 ^ 47 then
@@ -79,8 +78,13 @@ local function check(name, cost, limit, window)
     log.used, log.first, log.base = (base + used - sum) % 2 ^ 32, age, sum
     log.head, log.count = (head + gone) % size, count - gone
   end
-  local excess = log.used + cost - limit
-  return never or cost > 0 and excess > 0 and leave(log, excess, window) or 0, log, is_ahead
+  return log, is_ahead
+end
+
+local function wait(log, cost, limit, window)
+  if cost > limit then return NEVER end
+  local excess = log and cost > 0 and log.used + cost - limit or 0
+  return excess > 0 and leave(log, excess, window) or 0
 end
 
 local function report(log, limit, window)
@@ -113,30 +117,41 @@ local function grow(log)
                               .. ("\0"):rep(160), "KEEPTTL")
 end
 
-local function charge(name, log, cost, limit, window)
+-- How many of `times` the newest entry takes. One that was opened at this very instant takes all:
+-- they leave together anyway.
+local function joining(log, cost, times, limit, window)
+  if log.opened == 0 then return times end
+  local room = limit - log.units * 128
+  if room <= 0 or log.opened >= (window - window % 60) / 60 then return 0 end
+  return times == 1 and 1 or math.min(times, math.ceil(room / (cost * 128)))
+end
+
+local function charge(name, log, cost, times, limit, window)
   if not log then
-    local time = now % 2 ^ 48
-    store(name, struct.pack(">I6I4I6I4I6I4I2I2I2", time, 0, time, cost, time, cost, 0, 0, 0),
+    local units, time = cost * times, now % 2 ^ 48
+    store(name, struct.pack(">I6I4I6I4I6I4I2I2I2", time, 0, time, units, time, units, 0, 0, 0),
           window + window / 60)
-    return limit - cost, window, window
+    return { opened = 0, base = 0, first = 0, used = units, newest = 0, units = units, count = 0 }
   end
   if log.newest >= 2 ^ 47 then repair(name, log, window, window) end
-  if log.units * 128 < limit and log.opened < (window - window % 60) / 60 then
-    log.units = log.units + cost
-  else
+  if log.newest > now % (window / 60) then keep(name, window + window / 60) end
+  local joined = joining(log, cost, times, limit, window)
+  if joined > 0 then
+    log.units, log.used, log.newest = log.units + joined * cost, log.used + joined * cost, 0
+    if log.count == 0 then log.first = 0 end
+  end
+  if joined < times then
     if log.count == log.size then grow(log) end
     local at = 36 + (log.head + log.count) % log.size * 10
     local sum = (log.base + log.used - log.units) % 2 ^ 32
     local slot = struct.pack(">I6I4", (now - log.newest) % 2 ^ 48, sum)
     redis.call("SETRANGE", name, ("%d"):format(at), slot)
-    log.count, log.opened, log.units = log.count + 1, 0, cost
+    log.count, log.opened, log.newest = log.count + 1, 0, 0
+    log.units = (times - joined) * cost
+    log.used = log.used + log.units
   end
-  if log.newest > now % (window / 60) then keep(name, window + window / 60) end
-  log.used, log.newest = log.used + cost, 0
-  if log.count == 0 then log.first = 0 end
   redis.call("SETRANGE", name, "0", pack_head(log))
-  -- As `leave` for one unit.
-  return limit - log.used, log.first < window and window - log.first or window, window
+  return log
 end
 
-return check, charge, report, repair
+return read, wait, charge, report, repair

@@ -1,5 +1,5 @@
 -- What the scripts use of Redis' struct library, for a server that lacks it (fakeredis): formats
--- of big-endian unsigned integers such as ">I6I4".
+-- of big-endian integers, such as ">I6I4", and, to unpack, of texts such as "c1".
 
 local function pack(format, ...)
   local parts = {}
@@ -16,14 +16,19 @@ local function pack(format, ...)
   return table.concat(parts)
 end
 
-local function unpack_numbers(format, text)
-  local numbers, at = {}, 1
-  for width in format:gmatch("I(%d)") do
-    local number = 0
-    for index = at, at + tonumber(width) - 1 do number = number * 256 + text:byte(index) end
-    numbers[#numbers + 1], at = number, at + tonumber(width)
+local function unpack_values(format, text, at)
+  local values = {}
+  at = at or 1
+  for kind, width in format:gmatch("([Ic])(%d)") do
+    local value = text:sub(at, at + tonumber(width) - 1)
+    if kind == "I" then
+      local bytes = value
+      value = 0
+      for index = 1, #bytes do value = value * 256 + bytes:byte(index) end
+    end
+    values[#values + 1], at = value, at + tonumber(width)
   end
-  return unpack(numbers)
+  return unpack(values)
 end
 
-return { pack = pack, unpack = unpack_numbers }
+return { pack = pack, unpack = unpack_values }

@@ -1,0 +1,170 @@
+"""What arrives while calls are under way rides in the next one, and nobody pays for another."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from oracle import hit_of, policy_of
+from redis_server import RedisServer
+from tcp_proxy import Proxy
+
+from fastapi_throttle.backends import RedisBackend
+from fastapi_throttle.backends.redis.lane import MOST_CALLS, MOST_CHECKS
+from fastapi_throttle.errors import BackendError
+
+HOUR_US = 3_600_000_000
+BUDGET = 0.3
+TEN = policy_of((10, HOUR_US))
+MANY = policy_of((1_000_000, HOUR_US))
+
+
+@pytest.fixture
+async def own_server() -> AsyncIterator[RedisServer]:
+    """A server that a test may pause."""
+    with RedisServer() as server:
+        yield server
+
+
+def calls_of_the_script(server: RedisServer) -> int:
+    """Return how often the script was run."""
+    stats = server.client.info("commandstats")
+    return sum(stats.get(f"cmdstat_{verb}", {}).get("calls", 0) for verb in ("eval", "evalsha"))
+
+
+async def test_of_1000_at_once_on_ten_connections_the_limit_is_admitted(own_server: RedisServer):
+    backend = RedisBackend(own_server.url, budget=5, max_connections=10)
+
+    decisions = await asyncio.gather(*(backend.hit((hit_of(TEN),)) for _ in range(1_000)))
+
+    assert sum(decision.allowed for (decision,) in decisions) == 10
+    # One leaves alone; the first call of each connection may meet a server without the script.
+    calls = 1 + -(-1_000 // MOST_CHECKS)
+    assert calls_of_the_script(own_server) <= calls + MOST_CALLS + 1
+    assert own_server.client.info("clients")["connected_clients"] <= MOST_CALLS + 1
+    await backend.aclose()
+
+
+async def test_peeks_hits_and_different_rules_ride_together(own_server: RedisServer):
+    backend = RedisBackend(own_server.url, budget=5)
+    both = hit_of(TEN, 3, "a"), hit_of(MANY, 2, "b")
+
+    _, *answers = await asyncio.gather(
+        backend.hit((hit_of(MANY, 1, "first"),)),
+        *(backend.hit(both) for _ in range(4)),
+        *(backend.hit((hit_of(TEN, 1, "c"),)) for _ in range(3)),
+        *(backend.peek((hit_of(TEN, 11, "d"),)) for _ in range(2)),
+        backend.hit((hit_of(TEN, 0, "e"),)),
+    )
+
+    told = [[(decision.allowed, decision.remaining) for decision in answer] for answer in answers]
+    assert told == [
+        [(True, 7), (True, 999_998)],
+        [(True, 4), (True, 999_996)],
+        [(True, 1), (True, 999_994)],
+        [(False, 1), (False, 999_994)],
+        [(True, 9)],
+        [(True, 8)],
+        [(True, 7)],
+        [(False, 10)],
+        [(False, 10)],
+        [(True, 10)],
+    ]
+    assert calls_of_the_script(own_server) <= 4
+    await backend.aclose()
+
+
+async def test_who_is_cancelled_takes_nobody_along(own_server: RedisServer):
+    """Before their call leaves, and while it is under way."""
+    backend = RedisBackend(own_server.url, budget=5)
+    await backend.hit((hit_of(MANY, partition="warm"),))
+
+    with own_server.paused():
+        tasks = [asyncio.ensure_future(backend.hit((hit_of(MANY),))) for _ in range(90)]
+        for turn, is_cancelled in enumerate([False, True, False, True]):
+            for task in tasks[turn::9] if is_cancelled else ():
+                task.cancel()
+            await asyncio.sleep(0)
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+
+    cancelled = [error for error in outcomes if isinstance(error, asyncio.CancelledError)]
+    assert len(cancelled) == 20
+    answered = [outcome[0] for outcome in outcomes if not isinstance(outcome, BaseException)]
+    assert len(answered) == 70
+    assert all(decision.allowed for decision in answered)
+    # Everybody has a count of their own: no reply is read twice or by somebody else.
+    assert len({decision.remaining for decision in answered}) == 70
+    used = 1_000_000 - (await backend.peek((hit_of(MANY),)))[0].remaining
+    assert 70 <= used <= 90
+    await backend.aclose()
+
+
+async def test_while_redis_hangs_everybody_is_told_in_time_and_then_it_works_again(
+    own_server: RedisServer,
+):
+    backend = RedisBackend(own_server.url, budget=BUDGET)
+    await backend.hit((hit_of(MANY, partition="warm"),))
+
+    with own_server.paused():
+        started = time.monotonic()
+        outcomes = await asyncio.gather(
+            *(backend.hit((hit_of(MANY),)) for _ in range(MOST_CALLS * MOST_CHECKS + 100)),
+            return_exceptions=True,
+        )
+        elapsed = time.monotonic() - started
+    (decision,) = await backend.hit((hit_of(MANY, partition="warm"),))
+
+    assert all(isinstance(outcome, BackendError) for outcome in outcomes)
+    # Those that never left as well: it is the server that is to blame.
+    assert {outcome.fault for outcome in outcomes} == {"infrastructure"}
+    assert BUDGET <= elapsed < BUDGET + 0.25
+    assert decision.remaining == 1_000_000 - 2
+    await backend.aclose()
+
+
+async def test_a_lost_reply_is_not_asked_for_again(redis_server: RedisServer, redis_url: str):
+    policy = policy_of((1_000, HOUR_US), algorithm="fixed-window")
+    direct = RedisBackend(redis_url, budget=5)
+    async with Proxy(redis_server.port) as proxy:
+        backend = RedisBackend(f"redis://127.0.0.1:{proxy.port}", budget=BUDGET)
+        await backend.hit((hit_of(policy, partition="warm"),))
+
+        proxy.replies = "cut"
+        outcomes = await asyncio.gather(
+            *(backend.hit((hit_of(policy, partition="lost"),)) for _ in range(50)),
+            return_exceptions=True,
+        )
+        await backend.aclose()
+
+    assert all(isinstance(outcome, BackendError) for outcome in outcomes)
+    used = 1_000 - (await direct.peek((hit_of(policy, partition="lost"),)))[0].remaining
+    assert 1 <= used <= 50
+    await direct.aclose()
+
+
+async def test_a_process_that_was_too_busy_to_look_does_not_blame_redis(redis_url: str):
+    backend = RedisBackend(redis_url, budget=0.02)
+    await backend.hit((hit_of(MANY, partition="warm"),))
+
+    tasks = [asyncio.ensure_future(backend.hit((hit_of(MANY),))) for _ in range(3)]
+    await asyncio.sleep(0)
+    time.sleep(0.1)  # noqa: ASYNC251, TID251 - the event loop is what is to be kept busy
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+
+    faults = {outcome.fault for outcome in outcomes if isinstance(outcome, BackendError)}
+    assert faults <= {"overload"}
+    await backend.aclose()
+
+
+async def test_who_waits_while_the_backend_is_closed_is_told(own_server: RedisServer):
+    backend = RedisBackend(own_server.url, budget=5)
+    await backend.hit((hit_of(MANY, partition="warm"),))
+
+    with own_server.paused():
+        tasks = [asyncio.ensure_future(backend.hit((hit_of(MANY),))) for _ in range(600)]
+        await asyncio.sleep(0.05)
+        await backend.aclose()
+        outcomes = await asyncio.gather(*tasks[1:], return_exceptions=True)
+        tasks[0].cancel()
+
+    assert all(isinstance(outcome, BackendError) for outcome in outcomes)
