@@ -120,7 +120,7 @@ def test_the_log_has_at_most_189_entries_whatever_the_traffic(limit: int, window
 def test_nearly_all_of_the_189_entries_can_be_reached():
     partition, share = Partition(Quota(100_000, WINDOW, 100_000)), 782
     for number in range(60):
-        now = START_US + number * SPAN
+        now = START_US + number * (SPAN + 4)
         for _ in range(2 if number % 8 else 3):
             now += 1  # what is used at one instant shares an entry
             partition.hit(share, now)
