@@ -1,77 +1,113 @@
-"""The one place that decides: backend, or what is said when it cannot."""
+"""The one place that decides: the store, or what a limit's failure mode says when it cannot."""
 
-import logging
-import time
 from collections.abc import Sequence
 
 from fastapi_throttle.backends import Backend
 from fastapi_throttle.errors import BackendError
-from fastapi_throttle.model import Decision, Hit
+from fastapi_throttle.model import Decision, FailureMode, Hit
+from fastapi_throttle.resilience import (
+    Budget,
+    Fallback,
+    Health,
+    Store,
+    unavailable,
+    unchecked,
+)
 
-logger = logging.getLogger("fastapi_throttle")
-
-# Long enough not to hammer a store that is down, short enough to notice that it is back.
-RETRY_AFTER_OUTAGE = 1.0
-# A store that comes and goes is one cause, and told once in this time.
-QUIET_SECONDS = 60.0
+# Strictest first: limits that are decided together follow the strictest of their modes.
+_STRICTEST: tuple[FailureMode, ...] = ("closed", "local", "open")
 
 
 class Decider:
-    """Decides claims on a backend, and refuses them while it cannot answer.
+    """Decides claims on a backend, and without it while it cannot answer.
 
     Args:
         backend: Where counters live.
         enabled: False admits everything and counts nothing.
+        budget: Seconds that the checks of one request may take, in all.
+        failure_mode: For limits that name none.
+        workers: How many processes share a limit that is counted locally.
+
+    Attributes:
+        budget: As given.
     """
 
-    def __init__(self, backend: Backend, *, enabled: bool = True) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        enabled: bool = True,
+        budget: float = 0.25,
+        failure_mode: FailureMode = "local",
+        workers: int = 1,
+    ) -> None:
+        self.budget = budget
         self._backend = backend
+        self._store = Store(backend, budget)
+        self._fallback = Fallback(workers)
         self._enabled = enabled
-        self._is_down = False
-        self._quiet_until = 0.0
+        self._failure_mode = failure_mode
 
-    async def hit(self, hits: Sequence[Hit]) -> tuple[Decision, ...]:
-        """Decide *hits* together: all of them are charged, or none. Never raises for the store."""
+    async def hit(
+        self,
+        hits: Sequence[Hit],
+        failure_modes: Sequence[FailureMode | None] = (),
+        budget: Budget | None = None,
+    ) -> tuple[Decision, ...]:
+        """Decide *hits* together: all of them are charged, or none. Never raises for the store.
+
+        Args:
+            hits: The claims.
+            failure_modes: What their limits want when the store cannot answer.
+            budget: The request's. Default: a whole one for this call.
+        """
         if not self._enabled:
             return tuple(Decision.unlimited(hit.policy) for hit in hits)
         try:
-            decisions = await self._backend.hit(hits)
+            return await self._store.hit(hits, budget)
         except BackendError as error:
-            return self._without_store(hits, error)
-        self._answered()
-        return decisions
+            mode = self._mode(failure_modes, error)
+            return await self._fallback.hit(hits) if mode == "local" else _uncounted(hits, mode)
 
-    async def peek(self, hits: Sequence[Hit]) -> tuple[Decision, ...]:
+    async def peek(
+        self,
+        hits: Sequence[Hit],
+        failure_modes: Sequence[FailureMode | None] = (),
+        budget: Budget | None = None,
+    ) -> tuple[Decision, ...]:
         """Tell what `hit` would decide now. Never raises for the store."""
         if not self._enabled:
             return tuple(Decision.unlimited(hit.policy) for hit in hits)
         try:
-            decisions = await self._backend.peek(hits)
+            return await self._store.peek(hits, budget)
         except BackendError as error:
-            return self._without_store(hits, error)
-        self._answered()
-        return decisions
+            mode = self._mode(failure_modes, error)
+            return await self._fallback.peek(hits) if mode == "local" else _uncounted(hits, mode)
 
-    async def reset(self, hits: Sequence[Hit]) -> None:
+    async def reset(self, hits: Sequence[Hit], budget: Budget | None = None) -> None:
         """Forget what the partitions of *hits* used.
 
         Raises:
             BackendError: The store could not answer.
         """
-        await self._backend.reset(hits)
+        await self._store.reset(hits, budget)
+
+    def health(self) -> Health:
+        """Tell whether the store answers."""
+        return self._store.health.report()
 
     async def aclose(self) -> None:
         """Release what the backend opened."""
         await self._backend.aclose()
 
-    def _without_store(self, hits: Sequence[Hit], error: BackendError) -> tuple[Decision, ...]:
-        if not self._is_down and time.monotonic() >= self._quiet_until:
-            self._quiet_until = time.monotonic() + QUIET_SECONDS
-            logger.warning("The store cannot answer, requests are refused", exc_info=error)
-        self._is_down = True
-        return tuple(Decision.unavailable(hit.policy, RETRY_AFTER_OUTAGE) for hit in hits)
+    def _mode(self, modes: Sequence[FailureMode | None], error: BackendError) -> FailureMode:
+        wanted = {mode or self._failure_mode for mode in modes} or {self._failure_mode}
+        strictest = next(mode for mode in _STRICTEST if mode in wanted)
+        # Whoever sends enough requests to keep this process busy must not be rewarded with none.
+        if strictest == "open" and error.fault == "overload":
+            return "local"
+        return strictest
 
-    def _answered(self) -> None:
-        if self._is_down:
-            self._is_down = False
-            logger.info("The store answers again")
+
+def _uncounted(hits: Sequence[Hit], mode: FailureMode) -> tuple[Decision, ...]:
+    return tuple(map(unchecked if mode == "open" else unavailable, hits))

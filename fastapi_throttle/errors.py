@@ -30,6 +30,6 @@ class BackendError(ThrottleError):
         fault: Why it could not.
     """
 
-    def __init__(self, message: str, *, fault: Fault = "infrastructure") -> None:
+    def __init__(self, message: str = "", *, fault: Fault = "infrastructure") -> None:
         super().__init__(message)
         self.fault: Fault = fault

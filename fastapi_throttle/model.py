@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 AlgorithmName = Literal["sliding-window", "gcra", "fixed-window"]
+FailureMode = Literal["local", "closed", "open"]
 
 SECOND_US = 1_000_000
 # Units are kept in four bytes per entry of the sliding window.
@@ -164,7 +165,9 @@ class Decision:
         reset_after: Until the binding quota is full.
         quotas: One entry per window. Empty when the store did not decide or nothing is limited.
         mode: How the decision is used; always ``"enforce"`` so far.
-        degraded: True when the store could not answer and did not decide.
+        failure_mode: None when the store decided; else what stood in for it: ``"local"`` for this
+            process's own count, ``"closed"`` and ``"open"`` for a refusal and an admission that
+            nothing was counted for. Then *remaining* is 0 and *quotas* empty, whatever is left.
     """
 
     allowed: bool
@@ -176,7 +179,12 @@ class Decision:
     reset_after: float
     quotas: tuple[QuotaState, ...]
     mode: Literal["enforce"] = "enforce"
-    degraded: bool = False
+    failure_mode: FailureMode | None = None
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the store could not answer and did not decide."""
+        return self.failure_mode is not None
 
     @classmethod
     def of(cls, policy: Policy, verdicts: tuple[Verdict, ...], *, allowed: bool) -> "Decision":
@@ -213,22 +221,6 @@ class Decision:
             retry_after=0.0,
             reset_after=0.0,
             quotas=(),
-        )
-
-    @classmethod
-    def unavailable(cls, policy: Policy, retry_after: float) -> "Decision":
-        """Refuse because the store could not answer; no claim about what is left."""
-        tightest = min(policy.quotas, key=lambda quota: quota.limit)
-        return cls(
-            allowed=False,
-            policy=policy,
-            limit=tightest.limit,
-            window=tightest.window,
-            remaining=0,
-            retry_after=retry_after,
-            reset_after=0.0,
-            quotas=(),
-            degraded=True,
         )
 
 

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from fastapi_throttle.model import FailureMode
+
 
 def _split(value: Any) -> Any:
     """Read a list as people write it into an environment: JSON, or separated by commas."""
@@ -27,6 +29,9 @@ class ThrottleSettings(BaseSettings):
     Attributes:
         backend: Where counters live: ``memory://``, or a URL as for `RedisBackend`.
         enabled: False admits everything and counts nothing.
+        failure_mode: What limits do that name no failure mode, while the store cannot answer:
+            ``local`` counts in this process, ``closed`` answers 503, ``open`` admits.
+        workers: How many processes share a limit that is counted locally, on all hosts.
         budget_ms: Milliseconds that checks may add to a request, whatever Redis does.
         redis_max_connections: Connections to Redis per event loop and process.
         secret: Keys the digests of identities in storage keys. Without it, addresses and user
@@ -57,6 +62,8 @@ class ThrottleSettings(BaseSettings):
     # It may hold a password.
     backend: str = Field(default="memory://", repr=False)
     enabled: bool = True
+    failure_mode: FailureMode = "local"
+    workers: int = Field(default=1, ge=1, le=100_000)
     budget_ms: int = Field(default=250, ge=1, le=60_000)
     redis_max_connections: int = Field(default=50, ge=1, le=10_000)
     secret: SecretStr | None = Field(default=None, min_length=1)

@@ -111,8 +111,8 @@ class Throttle:
         Raises:
             ThrottleError: The limit has no name, is unknown, or depends on the request.
         """
-        hit = self._claim(limit, key, checked_cost(cost, "cost"))
-        return (await self._runtime.decider.hit((hit,)))[0]
+        known, hit = self._claim(limit, key, checked_cost(cost, "cost"))
+        return (await self._runtime.decider.hit((hit,), (known.failure_mode,)))[0]
 
     async def peek(self, limit: RateLimit | str, key: str) -> Decision:
         """Tell whether a cost of 1 would be admitted now. Consumes and creates nothing.
@@ -120,7 +120,8 @@ class Throttle:
         Raises:
             ThrottleError: As for `hit`.
         """
-        return (await self._runtime.decider.peek((self._claim(limit, key, 1),)))[0]
+        known, hit = self._claim(limit, key, 1)
+        return (await self._runtime.decider.peek((hit,), (known.failure_mode,)))[0]
 
     async def reset(self, limit: RateLimit | str, key: str) -> None:
         """Forget what *key* used of *limit*.
@@ -129,7 +130,8 @@ class Throttle:
             ThrottleError: As for `hit`.
             BackendError: The store could not answer.
         """
-        await self._runtime.decider.reset((self._claim(limit, key, 0),))
+        _, hit = self._claim(limit, key, 0)
+        await self._runtime.decider.reset((hit,))
 
     async def aclose(self) -> None:
         """Close the connections that the backend opened on the running event loop.
@@ -168,14 +170,15 @@ class Throttle:
                 "addresses and user names by trying. Set FASTAPI_THROTTLE_SECRET."
             )
 
-    def _claim(self, limit: RateLimit | str, key: str, cost: int) -> Hit:
+    def _claim(self, limit: RateLimit | str, key: str, cost: int) -> tuple[RateLimit, Hit]:
         buckets = self._runtime.buckets
         known = buckets.named(limit) if isinstance(limit, str) else limit
         if not isinstance(known, RateLimit):
             message = f"limit must be a RateLimit or the name of one, got {limit!r}"
             raise TypeError(message)
         policy = known.policy_outside_requests()
-        return self._runtime.hit(buckets.of(known, None), policy, self._runtime.parse(key), cost)
+        bucket, identity = buckets.of(known, None), self._runtime.parse(key)
+        return known, self._runtime.hit(bucket, policy, identity, cost)
 
 
 def _check_types(app: object, backend: object, settings: object) -> None:

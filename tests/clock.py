@@ -23,3 +23,17 @@ class Clock:
         """Move it, back if negative, and return what it shows then."""
         self.now += microseconds
         return self.now
+
+
+class Seconds:
+    """Seconds that only grow, and only when told.
+
+    Attributes:
+        now: What it shows.
+    """
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now

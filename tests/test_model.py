@@ -113,15 +113,6 @@ def test_who_is_not_limited_is_told_of_the_largest_limit():
     assert (decision.retry_after, decision.reset_after, decision.quotas) == (0.0, 0.0, ())
 
 
-def test_a_store_that_is_away_says_nothing_about_what_is_left():
-    decision = Decision.unavailable(BOTH, 1.0)
-
-    assert not decision.allowed
-    assert decision.degraded
-    assert (decision.limit, decision.remaining, decision.retry_after) == (10, 0, 1.0)
-    assert decision.quotas == ()
-
-
 def test_a_decision_cannot_be_changed():
     decision = Decision.unlimited(BOTH)
 

@@ -30,9 +30,14 @@ class MemoryBackend:
         max_partitions: How many counters to keep, one per partition and window. At least 1.
         clock: Returns the microseconds since the Unix epoch.
 
+    Attributes:
+        budget: See `Backend`: it never waits.
+
     Raises:
         ConfigurationError: *max_partitions* is out of range.
     """
+
+    budget = 0.0
 
     def __init__(
         self, max_partitions: int = 100_000, *, clock: Callable[[], int] = wall_clock

@@ -11,6 +11,9 @@ class Backend(Protocol):
 
     Every call is one atomic step for everybody who shares the counters. The decisions are those
     of `fastapi_throttle.algorithms` for the same history.
+
+    A backend may have an attribute ``budget``: the seconds after which each call has ended for
+    sure. One without it is watched by a timer.
     """
 
     async def hit(self, hits: Sequence[Hit]) -> tuple[Decision, ...]:

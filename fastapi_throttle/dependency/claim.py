@@ -7,18 +7,23 @@ from fastapi_throttle.dependency.buckets import Bucket
 from fastapi_throttle.dependency.runtime import Runtime
 from fastapi_throttle.errors import ConfigurationError
 from fastapi_throttle.identity import Identity
-from fastapi_throttle.model import Decision, Hit, Policy
+from fastapi_throttle.model import Decision, FailureMode, Hit, Policy
 from fastapi_throttle.notation import shown
+from fastapi_throttle.resilience import Budget
 from fastapi_throttle.web import RequestLedger
 
 
 class Claim(NamedTuple):
-    """*cost* quota units of *policy* for *identity*, counted in *bucket*."""
+    """*cost* quota units of *policy* for *identity*, counted in *bucket*.
+
+    Without the store, *failure_mode* decides; None: the setting does.
+    """
 
     bucket: Bucket
     policy: Policy
     identity: Identity
     cost: int
+    failure_mode: FailureMode | None
 
     def hit(self, runtime: Runtime) -> Hit:
         """Return the claim as backends take it."""
@@ -27,15 +32,16 @@ class Claim(NamedTuple):
 
 async def hit(ledger: RequestLedger, *claims: Claim) -> tuple[Decision, ...]:
     """Decide *claims* together, all or nothing, and note the decisions for the fields."""
-    decisions = await _decide(ledger.runtime, claims)
-    for claim, decision in zip(claims, decisions, strict=True):
-        ledger.decisions[claim.bucket] = decision
-    return decisions
+    return await _hit(ledger, claims, _budget_of_call(ledger))
 
 
 async def hit_once(ledger: RequestLedger, *claims: Claim) -> tuple[Decision, ...]:
-    """Like `hit`, but what the request was counted for already stands."""
-    await hit(ledger, *(claim for claim in claims if claim.bucket not in ledger.counted))
+    """Like `hit`, but what the request was counted for already stands.
+
+    All that a request is counted for by its dependencies shares one budget.
+    """
+    new = [claim for claim in claims if claim.bucket not in ledger.counted]
+    await _hit(ledger, new, ledger.budget)
     for claim in claims:
         ledger.counted.setdefault(claim.bucket, ledger.decisions[claim.bucket])
     return tuple(ledger.counted[claim.bucket] for claim in claims)
@@ -46,25 +52,44 @@ async def peek(ledger: RequestLedger, claim: Claim) -> Decision:
     if not claim.policy.quotas:
         return Decision.unlimited(claim.policy)
     runtime: Runtime = ledger.runtime
-    return (await runtime.decider.peek((claim.hit(runtime),)))[0]
+    hits, modes = (claim.hit(runtime),), (claim.failure_mode,)
+    return (await runtime.decider.peek(hits, modes, _budget_of_call(ledger)))[0]
 
 
 async def reset(ledger: RequestLedger, claim: Claim) -> None:
     """Forget what was used."""
     runtime: Runtime = ledger.runtime
     if claim.policy.quotas:
-        await runtime.decider.reset((claim.hit(runtime),))
+        await runtime.decider.reset((claim.hit(runtime),), _budget_of_call(ledger))
 
 
-async def _decide(runtime: Runtime, claims: Sequence[Claim]) -> tuple[Decision, ...]:
+async def _hit(
+    ledger: RequestLedger, claims: Sequence[Claim], budget: Budget
+) -> tuple[Decision, ...]:
+    decisions = await _decide(ledger.runtime, claims, budget)
+    for claim, decision in zip(claims, decisions, strict=True):
+        ledger.decisions[claim.bucket] = decision
+    return decisions
+
+
+async def _decide(
+    runtime: Runtime, claims: Sequence[Claim], budget: Budget
+) -> tuple[Decision, ...]:
     limited = [claim for claim in claims if claim.policy.quotas]
     if not limited:
         return tuple(Decision.unlimited(claim.policy) for claim in claims)
-    decided = iter(await runtime.decider.hit([claim.hit(runtime) for claim in limited]))
+    hits = [claim.hit(runtime) for claim in limited]
+    modes = [claim.failure_mode for claim in limited]
+    decided = iter(await runtime.decider.hit(hits, modes, budget))
     return tuple(
         next(decided) if claim.policy.quotas else Decision.unlimited(claim.policy)
         for claim in claims
     )
+
+
+def _budget_of_call(ledger: RequestLedger) -> Budget:
+    budget = ledger.budget = ledger.budget.for_call()
+    return budget
 
 
 def checked_cost(cost: object, source: str) -> int:

@@ -1,12 +1,11 @@
 """The dependency: ``Depends(RateLimit(100, "1m"))``."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from fastapi import params
 from starlette.requests import HTTPConnection
 
-from fastapi_throttle.dependency.buckets import Bucket
 from fastapi_throttle.dependency.claim import Claim, checked_cost, hit, hit_once, peek, reset
 from fastapi_throttle.dependency.rules import Rules, Tiers
 from fastapi_throttle.dependency.runtime import Runtime, ledger_for
@@ -14,7 +13,7 @@ from fastapi_throttle.errors import ConfigurationError, ThrottleError
 from fastapi_throttle.identity import Identity, identity_of, is_connection_only
 from fastapi_throttle.identity.identity import name_of
 from fastapi_throttle.identity.injection import CONNECTION, as_dependency, signature
-from fastapi_throttle.model import AlgorithmName, Decision, Policy
+from fastapi_throttle.model import AlgorithmName, Decision, FailureMode, Policy
 from fastapi_throttle.notation import Window, check_name, shown
 from fastapi_throttle.web import RequestLedger, refusal_of
 
@@ -54,6 +53,8 @@ class RateLimit:
         algorithm: ``"sliding-window"`` never admits more than the limit in any trailing window;
             ``"gcra"`` is smooth; ``"fixed-window"`` is cheapest, up to twice the limit at an edge.
         burst: Units that gcra admits at one instant. Default: the limit.
+        failure_mode: While the store cannot answer, ``"local"`` counts in this process, with its
+            share of the limit, ``"closed"`` answers 503, ``"open"`` admits. Default: the setting.
         before_body: Decide before a byte of the request's body is read, so that bodies that cannot
             be parsed count too. The key must need only the connection, limit and cost be static.
 
@@ -61,7 +62,8 @@ class RateLimit:
         TypeError: An argument has the wrong type.
         ConfigurationError: An argument is out of its range, or two contradict each other.
         RateLimitExceeded: By the dependency, when the request is refused (429).
-        RateLimitUnavailable: By the dependency, when the store cannot answer (503).
+        RateLimitUnavailable: By the dependency, when the store cannot answer and the failure
+            mode is ``"closed"`` (503).
     """
 
     is_rate_limit = True
@@ -77,11 +79,17 @@ class RateLimit:
         scope: Literal["shared", "route"] = "shared",
         algorithm: AlgorithmName = "sliding-window",
         burst: int | None = None,
+        failure_mode: FailureMode | None = None,
         before_body: bool = False,
     ) -> None:
         if scope not in ("shared", "route"):
             message = f"scope must be 'shared' or 'route', got {scope!r}"
             raise ConfigurationError(message)
+        if failure_mode not in (None, *get_args(FailureMode)):
+            known = ", ".join(get_args(FailureMode))
+            message = f"failure_mode must be one of {known}, got {failure_mode!r}"
+            raise ConfigurationError(message)
+        self.failure_mode = failure_mode
         self.name = None if name is None else check_name(name)
         self.scope = scope
         self.rules = Rules(limit, window, algorithm, burst, self.name)
@@ -125,7 +133,7 @@ class RateLimit:
         identity = self._identity(ledger.runtime, connection, injected.get("key"))
         ledger.resolved[self] = identity, policy
         cost = self._cost_of(injected.get("cost", self._cost))
-        return Claim(self._bucket(ledger, connection), policy, identity, cost)
+        return self._claim(ledger, connection, policy, identity, cost)
 
     async def hit(
         self, connection: HTTPConnection, key: str | None = None, cost: int = 1
@@ -202,9 +210,17 @@ class RateLimit:
             "dynamic": self.rules.static is None,
         }
 
-    def _bucket(self, ledger: RequestLedger, connection: HTTPConnection) -> Bucket:
+    def _claim(
+        self,
+        ledger: RequestLedger,
+        connection: HTTPConnection,
+        policy: Policy,
+        identity: Identity,
+        cost: int,
+    ) -> Claim:
         runtime: Runtime = ledger.runtime
-        return runtime.buckets.of(self, connection.scope, ledger.root_path)
+        bucket = runtime.buckets.of(self, connection.scope, ledger.root_path)
+        return Claim(bucket, policy, identity, cost, self.failure_mode)
 
     def _identity(self, runtime: Runtime, connection: HTTPConnection, value: object) -> Identity:
         if self._key is None:
@@ -216,7 +232,7 @@ class RateLimit:
     ) -> Claim:
         """Return a claim that FastAPI resolved nothing for."""
         identity, policy = self._resolved(ledger, connection, key)
-        return Claim(self._bucket(ledger, connection), policy, identity, cost)
+        return self._claim(ledger, connection, policy, identity, cost)
 
     def _resolved(
         self, ledger: RequestLedger, connection: HTTPConnection, key: str | None

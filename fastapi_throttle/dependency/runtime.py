@@ -53,7 +53,13 @@ class Runtime:
         default_key: ConnectionResolver | None = None,
     ) -> None:
         secret = settings.secret
-        self.decider = Decider(backend, enabled=settings.enabled)
+        self.decider = Decider(
+            backend,
+            enabled=settings.enabled,
+            budget=settings.budget_ms / 1000,
+            failure_mode=settings.failure_mode,
+            workers=settings.workers,
+        )
         self.buckets = Buckets(app)
         self.default_key = default_key or first_of(principal(), client_ip())
         self.address_rules = AddressRules(

@@ -9,6 +9,7 @@ from starlette.types import Scope
 from fastapi_throttle.identity import Identity
 from fastapi_throttle.identity.client_ip import SCOPE_KEY as RULES_KEY
 from fastapi_throttle.model import Decision, Policy
+from fastapi_throttle.resilience import Budget
 
 SCOPE_KEY = "fastapi_throttle"
 
@@ -21,14 +22,16 @@ class RequestLedger:
         root_path: The part of the path that lies in front of the throttle's app.
         decisions: The last decision per bucket, in the order of first decisions.
         counted: Per bucket, what the dependency decided: a request counts once.
+        budget: How long the checks of the request may take.
         resolved: Per limit, the identity and the policy its dependency resolved.
     """
 
-    __slots__ = ("counted", "decisions", "resolved", "root_path", "runtime")
+    __slots__ = ("budget", "counted", "decisions", "resolved", "root_path", "runtime")
 
     def __init__(self, runtime: Any, root_path: str = "") -> None:
         self.runtime = runtime
         self.root_path = root_path
+        self.budget = Budget(runtime.decider.budget)
         self.decisions: dict[Hashable, Decision] = {}
         self.counted: dict[Hashable, Decision] = {}
         self.resolved: dict[object, tuple[Identity, Policy]] = {}

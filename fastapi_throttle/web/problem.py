@@ -92,7 +92,7 @@ def _violated(refused: Sequence[Decision], made: Sequence[Decision]) -> Iterator
     """Yield the violated policies by the names that the fields of this response give them."""
     names = {id(decision): names for decision, names in zip(made, item_names(made), strict=True)}
     for decision in refused:
-        if decision.degraded:
+        if decision.degraded and decision.retry_after != 0.0:
             yield from decision.policy.labels
         labels = names.get(id(decision), decision.policy.labels)
         states = zip(labels, decision.quotas, strict=False)

@@ -38,7 +38,7 @@ class RateLimitUnavailable(HTTPException):
         decisions: All that were to be made together; all are degraded.
 
     Attributes:
-        decision: A degraded decision: it tells when to come back, not what is left.
+        decision: A degraded decision: it tells when to try again, not what is left.
         decisions: All of them.
     """
 
@@ -58,7 +58,7 @@ def refusal_of(
     A WebSocket handshake is refused like a request where the server can send a response, and
     closed before it is accepted where it cannot.
     """
-    if any(decision.degraded for decision in decisions):
+    if any(decision.failure_mode == "closed" for decision in decisions):
         refusal: RateLimitExceeded | RateLimitUnavailable = RateLimitUnavailable(*decisions)
     else:
         refusal = RateLimitExceeded(*decisions)

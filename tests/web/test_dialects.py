@@ -141,7 +141,8 @@ class Down(MemoryBackend):
 
 
 def test_a_store_that_cannot_answer_is_reduced_capacity():
-    refused = TestClient(new_app(backend=Down())).get("/x")
+    app = new_app(backend=Down(), failure_mode="closed")
+    refused = TestClient(app).get("/x")
 
     assert refused.status_code == 503
     assert refused.json()["type"].endswith("#temporary-reduced-capacity")

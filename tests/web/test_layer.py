@@ -235,8 +235,11 @@ class DownBackend(MemoryBackend):
         raise BackendError(message)
 
 
+CLOSED = RateLimit("5/second; 9/hour", name="api", failure_mode="closed")
+
+
 def test_a_store_that_cannot_answer_is_503_and_claims_nothing(caplog):
-    app = new_app(backend=DownBackend())
+    app = new_app(CLOSED, DownBackend())
 
     response = get(app)
 
@@ -273,7 +276,7 @@ def test_a_handshake_that_is_refused_carries_the_fields_of_all_limits():
 
 
 def test_the_503_carries_a_degraded_decision():
-    app = new_app(backend=DownBackend())
+    app = new_app(CLOSED, DownBackend())
     seen = []
 
     @app.exception_handler(RateLimitUnavailable)

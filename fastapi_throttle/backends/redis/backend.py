@@ -24,6 +24,9 @@ class RedisBackend:
         clock: Microseconds since the Unix epoch; None for the clock of the Redis server, the
             only one that all workers share. Another is for tests.
 
+    Attributes:
+        budget: As given.
+
     Raises:
         ConfigurationError: The address is unusable or a number is out of range.
     """
@@ -40,6 +43,7 @@ class RedisBackend:
             if not value > 0:  # also what is not a number
                 message = f"{name} must be greater than 0, got {value}"
                 raise ConfigurationError(message)
+        self.budget = budget
         connect = connector(url_or_client, budget=budget)
         self._lanes = PerLoop(
             lambda: Lane(

@@ -1,11 +1,25 @@
-"""What it means when Redis does not answer."""
+"""What it means when Redis does not answer, and whose fault it is."""
 
-from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    NoPermissionError,
+    RedisClusterException,
+    ResponseError,
+)
 
 from fastapi_throttle.errors import BackendError, Fault
 
+# Wrong until somebody mends it; keys in several slots are one of the cluster's own exceptions.
+_CONFIGURATION = (
+    AuthenticationError,
+    AuthorizationError,
+    NoPermissionError,
+    RedisClusterException,
+)
 
-def fault_of(error: BaseException, seconds: float) -> BackendError:
+
+def outage(error: BaseException, seconds: float) -> BackendError:
     """Return what to tell of *error*, whatever the client library raised.
 
     The text of *error* stays in the cause: it may quote an address.
@@ -14,14 +28,25 @@ def fault_of(error: BaseException, seconds: float) -> BackendError:
         error: What was raised.
         seconds: The budget of the call.
     """
-    is_locked_out = isinstance(error, AuthenticationError | NoPermissionError)
-    fault: Fault = "configuration" if is_locked_out else "infrastructure"
-    return _caused(error, f"Redis did not answer within {seconds} s", fault)
+    return _caused(error, f"Redis did not answer within {seconds} s", _fault_of(error))
 
 
 def overload(error: BaseException, seconds: float) -> BackendError:
     """Return what to tell when it is not Redis that was too slow."""
     return _caused(error, f"Too busy to ask Redis within {seconds} s", "overload")
+
+
+def _fault_of(error: BaseException) -> Fault:
+    """Return whose fault *error* is: the store's, unless it is known better."""
+    if isinstance(error, _CONFIGURATION):
+        return "configuration"
+    if isinstance(error, ResponseError):
+        text = str(error)
+        if text.startswith(("NOAUTH", "WRONGPASS", "NOPERM", "unknown command")):
+            return "configuration"
+        if text.startswith("WRONGTYPE") or "user_script" in text:
+            return "key"
+    return "infrastructure"
 
 
 def _caused(error: BaseException, message: str, fault: Fault) -> BackendError:

@@ -7,7 +7,7 @@ from itertools import chain
 
 from fastapi_throttle.backends.redis.batch import Batch, Check, Decisions
 from fastapi_throttle.backends.redis.connections import Connections
-from fastapi_throttle.backends.redis.faults import fault_of, overload
+from fastapi_throttle.backends.redis.faults import outage, overload
 from fastapi_throttle.errors import BackendError
 
 # More would bring less together; fewer would leave a distant Redis idle.
@@ -180,7 +180,7 @@ class Lane:
         # A process that was kept from looking at the clock was kept from reading the answer.
         if isinstance(error, TimeoutError) and self._loop.time() > deadline + self._budget:
             return overload(error, self._budget)
-        return fault_of(error, self._budget)
+        return outage(error, self._budget)
 
 
 def _tell(check: Check, outcome: Decisions | BackendError) -> None:

@@ -1,0 +1,8 @@
+"""What stands between a store that fails and the requests: budget, breaker, local limits."""
+
+from fastapi_throttle.resilience.budget import Budget
+from fastapi_throttle.resilience.fallback import Fallback, unavailable, unchecked
+from fastapi_throttle.resilience.health import Health
+from fastapi_throttle.resilience.store import Store
+
+__all__ = ["Budget", "Fallback", "Health", "Store", "unavailable", "unchecked"]

@@ -1,0 +1,159 @@
+"""A backend that is asked with care: within a budget, and not at all while it is given up."""
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from fastapi_throttle.backends import Backend
+from fastapi_throttle.errors import BackendError, Fault, ThrottleError
+from fastapi_throttle.model import Decision, Hit
+from fastapi_throttle.resilience.breaker import Breaker
+from fastapi_throttle.resilience.budget import Budget
+from fastapi_throttle.resilience.health import HealthRecord
+
+T = TypeVar("T")
+
+# A reply that is later than that was not late in coming but in being read.
+STALLED = 2
+# What a call was given must be this share of what it may need to be an evidence against a store.
+FAIR_SHARE = 0.5
+
+_NO_TIME = "Nothing is left of the request's budget"
+_GIVEN_UP = "The store is given up for the moment"
+
+
+class Store:
+    """Asks a backend, and raises nothing but `BackendError`, within a budget.
+
+    Args:
+        backend: What is asked.
+        seconds: The budget of a call that brings none.
+        breaker: Decides when the backend is not asked.
+        clock: Seconds that only grow.
+
+    Attributes:
+        health: What is known about the backend.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        seconds: float,
+        *,
+        breaker: Breaker | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._backend = backend
+        self._seconds = seconds
+        self._breaker = Breaker(clock=clock) if breaker is None else breaker
+        self._clock = clock
+        self._is_calm = True
+        self._given_up: Fault = "infrastructure"
+        # A backend that does not say how long it takes is watched.
+        self._needs: float = getattr(backend, "budget", math.inf)
+        self.health = HealthRecord(clock)
+
+    async def hit(self, hits: Sequence[Hit], budget: Budget | None) -> tuple[Decision, ...]:
+        """See `Backend.hit`."""
+        return await self._ask(self._backend.hit, hits, budget)
+
+    async def peek(self, hits: Sequence[Hit], budget: Budget | None) -> tuple[Decision, ...]:
+        """See `Backend.peek`."""
+        return await self._ask(self._backend.peek, hits, budget)
+
+    async def reset(self, hits: Sequence[Hit], budget: Budget | None) -> None:
+        """See `Backend.reset`."""
+        await self._ask(self._backend.reset, hits, budget)
+
+    async def _ask(
+        self,
+        call: Callable[[Sequence[Hit]], Awaitable[T]],
+        hits: Sequence[Hit],
+        budget: Budget | None,
+    ) -> T:
+        budget = budget or Budget(self._seconds, self._clock)
+        given = budget.left
+        if given <= 0:
+            raise self._not_asked(_NO_TIME, budget.fault)
+        # A store that was given up is asked now and then, to see whether it is back.
+        is_probe = self._breaker.is_open
+        if is_probe and not self._breaker.lets_through():
+            raise self._not_asked(_GIVEN_UP, self._given_up)
+        started = self._clock()
+        try:
+            asked = call(hits)
+            reply = await (asked if given >= self._needs else _within(given, asked))
+        except Exception as error:
+            if isinstance(error, ThrottleError) and not isinstance(error, BackendError):
+                raise  # a bug of the application, to be seen
+            failure = _failure(error, given, self._clock() - started)
+            self._failed(failure, budget, given, is_probe=is_probe)
+            raise failure from failure.__cause__
+        except asyncio.CancelledError:
+            if is_probe:
+                self._breaker.abandon()
+            raise
+        finally:
+            budget.left -= self._clock() - started
+        if not self._is_calm:
+            self._answered(is_probe=is_probe)
+        return reply
+
+    def _not_asked(self, message: str, fault: Fault) -> BackendError:
+        self.health.count(fault)
+        return BackendError(message, fault=fault)
+
+    def _failed(
+        self, failure: BackendError, budget: Budget, given: float, *, is_probe: bool
+    ) -> None:
+        fault, breaker = failure.fault, self._breaker
+        budget.lose(fault)
+        self.health.count(fault)
+        if fault == "key":
+            self.health.tell(failure)
+            self._answered(is_probe=is_probe)
+        elif fault == "overload" or self._was_rushed(failure, given):
+            self.health.tell(failure)
+            if is_probe:
+                breaker.abandon()
+        else:
+            if breaker.is_open == is_probe:  # what was asked before it opened tells nothing new
+                breaker.failed()
+            self._is_calm, self._given_up = False, fault
+            self.health.failed(failure, is_given_up=breaker.is_open)
+
+    def _was_rushed(self, failure: BackendError, given: float) -> bool:
+        """Tell whether there was so little time left that being late proves nothing."""
+        fair = FAIR_SHARE * min(self._needs, self._seconds)
+        return given < fair and isinstance(failure.__cause__, TimeoutError)
+
+    def _answered(self, *, is_probe: bool) -> None:
+        breaker = self._breaker
+        if breaker.is_open == is_probe:
+            breaker.succeeded()
+        if not breaker.is_open:
+            self.health.answered()
+            self._is_calm = breaker.is_calm
+
+
+async def _within(seconds: float, asked: Awaitable[T]) -> T:
+    async with asyncio.timeout(seconds):
+        return await asked
+
+
+def _failure(error: Exception, given: float, took: float) -> BackendError:
+    """Return *error* as what the caller gets, with the original error as its cause."""
+    cause = error.__cause__ if isinstance(error, BackendError) else error
+    if took > STALLED * given:
+        message = f"The event loop was busy: the wait of {given:.2f} s took {took:.2f} s"
+        failure = BackendError(message, fault="overload")
+    elif isinstance(error, BackendError):
+        return error
+    elif isinstance(error, TimeoutError):
+        failure = BackendError(f"The store did not answer within {given:.2f} s")
+    else:
+        failure = BackendError(f"The store failed: {type(error).__name__}")
+    failure.__cause__ = cause
+    return failure
