@@ -30,7 +30,7 @@ class RedisServer:
     """A redis-server process. A context manager: starts on entry, stops on exit.
 
     Args:
-        options: Passed on to redis-server, e.g. ``"--maxclients", "5"``.
+        options: Passed on to redis-server, e.g. ``"--maxclients", "5"``, or first a file.
         password: What clients must know; `url` does not hold it.
 
     Attributes:
@@ -60,6 +60,11 @@ class RedisServer:
         self.stop()
         self.client.close()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start it and wait until it answers."""
         program = shutil.which("redis-server")
@@ -69,7 +74,9 @@ class RedisServer:
         port = ("--bind", "127.0.0.1", "--port", str(self.port))
         in_memory = ("--save", "", "--appendonly", "no", "--dir", self._directory.name)
         self._process = subprocess.Popen(
-            [program, *port, *in_memory, *self._options], stdout=subprocess.DEVNULL
+            # A file must come before the options.
+            [program, *self._options, *port, *in_memory],
+            stdout=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + START_SECONDS
         while True:
