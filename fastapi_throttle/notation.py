@@ -39,11 +39,12 @@ def check_limit(limit: object, argument: str = "limit") -> int:
     return limit
 
 
-def parse_window(window: Window) -> int:
-    """Return a window in microseconds.
+def parse_window(window: Window, argument: str = "window") -> int:
+    """Return a window, or another duration, in microseconds.
 
     Args:
         window: Seconds, a timedelta, or text such as ``"90s"``, ``"1m"``, ``"1h30m"``, ``"1d"``.
+        argument: What it was given as, for messages.
 
     Raises:
         TypeError: It is none of these (a bool is not a number of seconds).
@@ -52,15 +53,15 @@ def parse_window(window: Window) -> int:
     if isinstance(window, timedelta):
         window_us = round(window / timedelta(microseconds=1))
     elif isinstance(window, str):
-        window_us = _parse_duration(window)
+        window_us = _parse_duration(window, argument)
     elif isinstance(window, bool) or not isinstance(window, int | float):
-        message = f"window must be seconds, a timedelta or text such as '1m', got {window!r}"
+        message = f"{argument} must be seconds, a timedelta or text such as '1m', got {window!r}"
         raise TypeError(message)
     else:
         # Neither infinite nor not a number, and not too large to multiply.
         window_us = round(window * SECOND_US) if abs(window) <= MAX_WINDOW_US else -1
     if not MIN_WINDOW_US <= window_us <= MAX_WINDOW_US:
-        message = f"window must be from 0.001 seconds to 366 days, got {shown(window)}"
+        message = f"{argument} must be from 0.001 seconds to 366 days, got {shown(window)}"
         raise ConfigurationError(message)
     return window_us
 
@@ -126,17 +127,17 @@ def _parse_rule(rule: str) -> tuple[int, int]:
     return check_limit(int(match[1])), window_us
 
 
-def _parse_duration(text: str) -> int:
+def _parse_duration(text: str, argument: str) -> int:
     total = 0.0
     position = 0
     stripped = text.strip().lower()
     while match := _PART.match(stripped, position):
         if match[2] not in _SECONDS:
-            message = f"window must be in {_UNITS}, got {text!r}"
+            message = f"{argument} must be in {_UNITS}, got {text!r}"
             raise ConfigurationError(message)
         total += float(match[1]) * _SECONDS[match[2]] * SECOND_US
         position = match.end()
     if position != len(stripped) or not stripped:
-        message = f"window must look like '90s', '1m' or '1h30m', in {_UNITS}, got {text!r}"
+        message = f"{argument} must look like '90s', '1m' or '1h30m', in {_UNITS}, got {text!r}"
         raise ConfigurationError(message)
     return round(total) if math.isfinite(total) else -1

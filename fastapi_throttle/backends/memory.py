@@ -2,21 +2,16 @@
 
 import heapq
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi_throttle.algorithms import ALGORITHMS, Claim, decide
+from fastapi_throttle.clock import wall_clock
 from fastapi_throttle.errors import ConfigurationError
 from fastapi_throttle.model import SECOND_US, Decision, Hit, decisions_of
 
 # What is over lingers this long while there is room: a clock that jumped ahead may step back.
 LINGER_US = 4 * 3_600 * SECOND_US
-
-
-def wall_clock() -> int:
-    """Return the microseconds since the Unix epoch."""
-    return time.time_ns() // 1000
 
 
 class MemoryBackend:
@@ -84,6 +79,13 @@ class MemoryBackend:
 
     async def aclose(self) -> None:
         """See `Backend.aclose`: nothing was opened."""
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._states.clear()
+            self._over_at.clear()
+            self._due.clear()
 
     def _decide(self, hits: Sequence[Hit], *, peek: bool) -> tuple[Decision, ...]:
         # Nothing is awaited in here; the lock is for event loops in other threads.

@@ -108,6 +108,11 @@ class Buckets:
             raise ThrottleError(message)
         return self._named[name]
 
+    def holds(self, limit: Limit, bucket: Bucket) -> bool:
+        """Tell whether *bucket* is one of those that *limit* counts in."""
+        start = ("name", limit.name) if limit.name else self._unnamed.get(limit)
+        return start is not None and bucket[: len(start)] == start
+
     def before_body(self, scope: Scope, root_path: str) -> list[Early]:
         """Return what a request's route decides before its body is read.
 

@@ -15,6 +15,7 @@ from fastapi_throttle.identity.identity import name_of
 from fastapi_throttle.identity.injection import CONNECTION, as_dependency, signature
 from fastapi_throttle.model import AlgorithmName, Decision, FailureMode, Policy
 from fastapi_throttle.notation import Window, check_name, shown
+from fastapi_throttle.override import overrides
 from fastapi_throttle.web import RequestLedger, refusal_of
 
 Dependency = Callable[..., Any] | params.Depends
@@ -111,6 +112,7 @@ class RateLimit:
             self._check_before_body()
         self.before_body = before_body
         self.__signature__ = signature(self.dependencies)
+        overrides.register(self)
 
     @property
     def rule(self) -> str:

@@ -11,6 +11,7 @@ from fastapi_throttle.identity.identity import name_of
 from fastapi_throttle.identity.injection import as_dependency
 from fastapi_throttle.model import AlgorithmName, Policy, Quota, format_window
 from fastapi_throttle.notation import Window, check_limit, parse_rules, parse_window, quota
+from fastapi_throttle.override import overrides
 
 # Debts are kept in microseconds, which a script counts exactly up to here.
 _LONGEST_DEBT_US = 2**52
@@ -98,6 +99,7 @@ class Rules:
     Attributes:
         dependency: What FastAPI has to resolve before the policy is known, if anything.
         source: The callable behind it.
+        name: What the limit is called, if anything.
         text: The rule, to tell unnamed limits and equal names apart.
     """
 
@@ -119,7 +121,7 @@ class Rules:
         self._window_us = None if window is None else parse_window(window)
         self._algorithm = algorithm
         self._burst = None if burst is None else check_limit(burst, "burst")
-        self._name = name
+        self.name = name
         self._policies: dict[Rate, Policy] = {}
         self._tiers: Tiers | None = None
         self.source: object = None
@@ -154,6 +156,8 @@ class Rules:
     @property
     def static(self) -> Policy | None:
         """The policy, where no dependency decides about it."""
+        if overrides.active is not None and (policy := overrides.active.policy(self)) is not None:
+            return policy
         return None if self.dependency else next(iter(self._policies.values()))
 
     @property
@@ -190,12 +194,16 @@ class Rules:
             message = f"{name_of(self.dependency)} returned {resolved!r} as a limit: {error}"
             raise ConfigurationError(message) from None
 
+    def rewritten(self, rate: str) -> Policy:
+        """Return the policy this would mean, if it were written as *rate* for everybody."""
+        return Rules(rate, None, self._algorithm, None, self.name).known[0]
+
     def _rule(self, rate: Rate) -> str:
         policy = self._policies[rate] = self._make(rate)
         return "; ".join(map(str, policy.quotas)) or "unlimited"
 
     def _make(self, rate: object) -> Policy:
-        return Policy.of(self._quotas(rate), self._algorithm, self._name)
+        return Policy.of(self._quotas(rate), self._algorithm, self.name)
 
     def _quotas(self, rate: object) -> tuple[Quota, ...]:
         if rate is UNLIMITED:

@@ -1,6 +1,6 @@
 """What a limit needs at a request: a `Throttle` wires it, an app without one gets a default."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from starlette.applications import Starlette
@@ -23,6 +23,7 @@ from fastapi_throttle.identity import (
 )
 from fastapi_throttle.identity.identity import ConnectionResolver, logger, warn_once
 from fastapi_throttle.model import AlgorithmName, Hit, Policy
+from fastapi_throttle.override import overrides
 from fastapi_throttle.settings import ThrottleSettings
 from fastapi_throttle.web import Fields, RequestLedger, ledger_of
 from fastapi_throttle.web.ledger import open_ledger
@@ -53,13 +54,9 @@ class Runtime:
         default_key: ConnectionResolver | None = None,
     ) -> None:
         secret = settings.secret
-        self.decider = Decider(
-            backend,
-            enabled=settings.enabled,
-            budget=settings.budget_ms / 1000,
-            failure_mode=settings.failure_mode,
-            workers=settings.workers,
-        )
+        self.settings = settings
+        self.backend = backend
+        self._decider = self.make_decider(backend, enabled=settings.enabled)
         self.buckets = Buckets(app)
         self.default_key = default_key or first_of(principal(), client_ip())
         self.address_rules = AddressRules(
@@ -76,6 +73,26 @@ class Runtime:
         self._prefix = settings.key_prefix
         self._bucket_digest = lru_cache(maxsize=4096)(self._make_bucket_digest)
 
+    @property
+    def decider(self) -> Decider:
+        """What decides; a test may have put another in its place."""
+        if overrides.active is None:
+            return self._decider
+        decider: Decider = overrides.active.decider(self)
+        return decider
+
+    def make_decider(
+        self, backend: Backend, *, enabled: bool, make: Callable[..., Decider] = Decider
+    ) -> Decider:
+        """Return what decides on *backend* as the settings say."""
+        return make(
+            backend,
+            enabled=enabled,
+            budget=self.settings.budget_ms / 1000,
+            failure_mode=self.settings.failure_mode,
+            workers=self.settings.workers,
+        )
+
     def hit(self, bucket: Bucket, policy: Policy, identity: Identity, cost: int) -> Hit:
         """Return the claim of *cost* units that *identity* makes."""
         # In a Cluster the braces put all keys of one caller into one slot, and callers apart.
@@ -85,7 +102,10 @@ class Runtime:
             start + self._bucket_digest(bucket, algorithm, quota.window_us)
             for quota in policy.quotas
         )
-        return Hit(policy, keys, cost)
+        hit = Hit(policy, keys, cost)
+        if overrides.active is not None:
+            overrides.active.claimed(self, bucket, identity, hit)
+        return hit
 
     async def decide_before_body(self, scope: Scope) -> bool:
         """Decide the limits of a request's route that ask for it; return whether all admit."""

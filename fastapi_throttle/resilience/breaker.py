@@ -1,8 +1,9 @@
 """Stops asking a store that does not answer, so that requests stop waiting for it."""
 
 import random
-import time
 from collections.abc import Callable
+
+from fastapi_throttle.clock import monotonic
 
 CONSECUTIVE = 3
 # The other way to open: so many failures, and this share of the calls, within a period.
@@ -32,7 +33,7 @@ class Breaker:
     def __init__(
         self,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.is_open = False

@@ -1,8 +1,8 @@
 """How long the checks of one request may take, all of them together."""
 
-import time
 from collections.abc import Callable
 
+from fastapi_throttle.clock import monotonic
 from fastapi_throttle.errors import Fault
 
 # A connection may last for hours, and what was lost at its start be long mended.
@@ -23,7 +23,7 @@ class Budget:
 
     __slots__ = ("_clock", "_lost_at", "fault", "left", "seconds")
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, seconds: float, clock: Callable[[], float] = monotonic) -> None:
         self.seconds = self.left = seconds
         self.fault: Fault = "infrastructure"
         self._clock = clock

@@ -2,14 +2,15 @@
 
 import logging
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Literal, get_args
 
+from fastapi_throttle.clock import monotonic, wall_clock
 from fastapi_throttle.errors import BackendError, Fault
+from fastapi_throttle.model import SECOND_US
 
 logger = logging.getLogger("fastapi_throttle")
 
@@ -41,11 +42,11 @@ class HealthRecord:
         clock: Seconds that only grow.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._is_ok = True
         self._error: str | None = None
-        self._since = datetime.now(UTC)
+        self._since = _now()
         self._failures: dict[Fault, int] = dict.fromkeys(get_args(Fault), 0)
         self._is_told = False
         self._quiet_until = -math.inf
@@ -70,7 +71,7 @@ class HealthRecord:
         self._error = str(error)
         if self._is_ok:
             self._is_ok, self._is_told = False, False
-            self._since = datetime.now(UTC)
+            self._since = _now()
         now = self._clock()
         if not self._is_told and (is_given_up or now >= self._quiet_until):
             self._is_told, self._quiet_until = True, now + QUIET_SECONDS
@@ -82,7 +83,7 @@ class HealthRecord:
         """Take note of an answer."""
         if not self._is_ok:
             self._is_ok = True
-            self._since = datetime.now(UTC)
+            self._since = _now()
             if self._is_told:
                 logger.info("The store answers again")
 
@@ -93,3 +94,7 @@ class HealthRecord:
         if now >= self._told_until:
             self._told_until = now + QUIET_SECONDS
             logger.warning("A check was decided without the store: %s", error, exc_info=error)
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(wall_clock() / SECOND_US, UTC)

@@ -2,11 +2,11 @@
 
 import asyncio
 import math
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from fastapi_throttle.backends import Backend
+from fastapi_throttle.clock import monotonic
 from fastapi_throttle.errors import BackendError, Fault, ThrottleError
 from fastapi_throttle.model import Decision, Hit
 from fastapi_throttle.resilience.breaker import Breaker
@@ -43,7 +43,7 @@ class Store:
         seconds: float,
         *,
         breaker: Breaker | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._backend = backend
         self._seconds = seconds

@@ -5,13 +5,13 @@ fields: RFC 9651. This file is the dialect: what moves in the draft moves here.
 """
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from starlette.datastructures import MutableHeaders
 
-from fastapi_throttle.model import Decision
+from fastapi_throttle.clock import wall_clock
+from fastapi_throttle.model import SECOND_US, Decision
 
 POLICY = "RateLimit-Policy"
 STATE = "RateLimit"
@@ -63,7 +63,7 @@ class Fields:
         tightest = min(states, key=lambda state: state.remaining)
         reset = math.ceil(tightest.reset_after)
         if self._legacy_reset == "epoch":
-            reset = math.ceil(time.time() + tightest.reset_after)
+            reset = math.ceil(wall_clock() / SECOND_US + tightest.reset_after)
         return {
             LEGACY_LIMIT: str(tightest.limit),
             LEGACY_REMAINING: str(tightest.remaining),

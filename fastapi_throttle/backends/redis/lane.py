@@ -8,6 +8,7 @@ from itertools import chain
 from fastapi_throttle.backends.redis.batch import Batch, Check, Decisions
 from fastapi_throttle.backends.redis.connections import Connections
 from fastapi_throttle.backends.redis.faults import outage, overload
+from fastapi_throttle.clock import stand_in
 from fastapi_throttle.errors import BackendError
 
 # More would bring less together; fewer would leave a distant Redis idle.
@@ -151,7 +152,8 @@ class Lane:
 
     async def _call(self, checks: list[Check]) -> Iterator[tuple[Check, Decisions]]:
         batch = Batch(checks)
-        now = self._clock() if self._clock else None
+        read_clock = self._clock or stand_in.clock
+        now = read_clock() if read_clock else None
         reply = await self._connections.run_script(batch.arguments(now))
         self._answered_at = self._loop.time()
         return batch.answers(reply)
