@@ -2,9 +2,14 @@
 
 import subprocess
 import sys
+import tomllib
 from importlib import resources
+from pathlib import Path
+
+import pytest
 
 import fastapi_throttle
+from fastapi_throttle import pytest_plugin
 from fastapi_throttle.algorithms import ALGORITHMS
 
 
@@ -13,6 +18,22 @@ def test_the_public_names_are_sorted_and_real():
 
     assert names == sorted(names, key=lambda name: (not name.isupper(), name.islower(), name))
     assert all(hasattr(fastapi_throttle, name) for name in names)
+
+
+def test_every_public_name_has_a_home_and_is_listed():
+    homes = {name for names in fastapi_throttle._HOMES.values() for name in names}
+
+    assert homes == set(fastapi_throttle.__all__)
+    assert set(fastapi_throttle.__all__) <= set(dir(fastapi_throttle))
+    with pytest.raises(AttributeError, match="module 'fastapi_throttle' has no attribute 'nobody'"):
+        _ = fastapi_throttle.nobody
+
+
+def test_the_pytest_plugin_is_where_pytest_looks():
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+    entry_points = tomllib.loads(text)["project"]["entry-points"]["pytest11"]
+
+    assert entry_points == {"fastapi_throttle": pytest_plugin.__name__}
 
 
 def test_types_and_scripts_are_installed():
