@@ -9,7 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo_app.routes import router
-from fastapi_throttle import Backend, Throttle, ThrottleSettings
+from fastapi_throttle import Throttle, ThrottleSettings
 
 PAGE = Path(__file__).parent / "static" / "page.html"
 
@@ -31,12 +31,10 @@ class WorkerField:
         await self.app(scope, receive, send_with_field)
 
 
-def create_app(
-    *, backend: Backend | None = None, settings: ThrottleSettings | None = None
-) -> FastAPI:
-    """Make the demo; where it counts is up to the environment, or to tests."""
+def create_app(*, settings: ThrottleSettings | None = None) -> FastAPI:
+    """Make the demo; where it counts is up to the environment."""
     app = FastAPI(title="fastapi_throttle demo")
-    app.state.throttle = Throttle(app, backend=backend, settings=settings)
+    app.state.throttle = Throttle(app, settings=settings)
     app.add_middleware(WorkerField)
     app.include_router(router)
     app.add_api_route("/", get_page, include_in_schema=False)
