@@ -125,6 +125,11 @@ class Verdict(NamedTuple):
     more_us: int
     reset_us: int
 
+    @property
+    def retry_after(self) -> float | None:
+        """The wait in seconds; None when the cost can never fit."""
+        return None if self.wait_us == NEVER else self.wait_us / SECOND_US
+
 
 class QuotaState(NamedTuple):
     """One window of a decision. All times in seconds.
@@ -147,7 +152,21 @@ class QuotaState(NamedTuple):
     more_after: float
 
 
-@dataclass(frozen=True, slots=True)
+class Outage(NamedTuple):
+    """What stood in for a store that could not answer.
+
+    Attributes:
+        failure_mode: The limit's.
+        quota: The one to speak of.
+        retry_after: Seconds; None when the cost can never fit.
+    """
+
+    failure_mode: FailureMode
+    quota: Quota
+    retry_after: float | None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Decision:
     """The outcome of one claim. All times in seconds.
 
@@ -157,93 +176,123 @@ class Decision:
     Attributes:
         allowed: Whether the cost was (for `peek`: would be) admitted.
         policy: The rule that was applied.
-        limit: The binding quota, in quota units.
-        window: The binding window.
-        remaining: Units left of the binding quota.
-        retry_after: 0.0 when allowed; else the wait after which a caller that comes back alone
-            is admitted; None when the cost can never fit.
-        reset_after: Until the binding quota is full.
-        quotas: One entry per window. Empty when the store did not decide or nothing is limited.
-        mode: How the decision is used; always ``"enforce"`` so far.
-        failure_mode: None when the store decided; else what stood in for it: ``"local"`` for this
-            process's own count, ``"closed"`` and ``"open"`` for a refusal and an admission that
-            nothing was counted for. Then *remaining* is 0 and *quotas* empty, whatever is left.
+        verdicts: What each quota of *policy* said, in microseconds; empty when the store did not
+            decide or nothing is limited. The other attributes are read off it.
+        outage: None when the store decided.
+        cached: Whether this process still knew the refusal and did not ask the store again.
     """
 
+    # Made for every check, and mostly asked for a part of it: the rest is worked out when needed.
     allowed: bool
     policy: Policy
-    limit: int
-    window: float
-    remaining: int
-    retry_after: float | None
-    reset_after: float
-    quotas: tuple[QuotaState, ...]
-    mode: Literal["enforce"] = "enforce"
-    failure_mode: FailureMode | None = None
-
-    @property
-    def degraded(self) -> bool:
-        """Whether the store could not answer and did not decide."""
-        return self.failure_mode is not None
-
-    @classmethod
-    def of(cls, policy: Policy, verdicts: tuple[Verdict, ...], *, allowed: bool) -> "Decision":
-        """Turn a backend's integers into a decision.
-
-        Args:
-            policy: The rule; has at least one quota.
-            verdicts: One per quota of *policy*, in its order.
-            allowed: Whether all claims that stood or fell together were admitted.
-        """
-        quotas = tuple(map(_state, policy.quotas, verdicts))
-        binding = min(range(len(quotas)), key=lambda index: _order(verdicts[index]))
-        state = quotas[binding]
-        return cls(
-            allowed,
-            policy,
-            state.limit,
-            state.window,
-            state.remaining,
-            state.retry_after,
-            state.reset_after,
-            quotas,
-        )
+    verdicts: tuple[Verdict, ...] = ()
+    outage: Outage | None = None
+    cached: bool = False
 
     @classmethod
     def unlimited(cls, policy: Policy) -> "Decision":
         """Admit without counting. Limit and remaining are the largest limit there is."""
-        return cls(
-            allowed=True,
-            policy=policy,
-            limit=MAX_LIMIT,
-            window=0.0,
-            remaining=MAX_LIMIT,
-            retry_after=0.0,
-            reset_after=0.0,
-            quotas=(),
+        return cls(allowed=True, policy=policy)
+
+    @property
+    def limit(self) -> int:
+        """The binding quota, in quota units."""
+        quota, _ = self._binding
+        return quota.limit if quota else MAX_LIMIT
+
+    @property
+    def window(self) -> float:
+        """The binding window."""
+        quota, _ = self._binding
+        return quota.window if quota else 0.0
+
+    @property
+    def remaining(self) -> int:
+        """Units left of the binding quota; 0 when the store did not decide, whatever is left."""
+        quota, verdict = self._binding
+        if verdict is None:
+            return 0 if quota else MAX_LIMIT
+        return verdict.remaining
+
+    @property
+    def retry_after(self) -> float | None:
+        """The wait after which a caller that comes back alone is admitted.
+
+        0.0 when allowed, and where another claim of the same step was the reason for the refusal;
+        None when the cost can never fit.
+        """
+        if self.outage:
+            return self.outage.retry_after
+        _, verdict = self._binding
+        return 0.0 if verdict is None else verdict.retry_after
+
+    @property
+    def reset_after(self) -> float:
+        """Until the binding quota is full."""
+        _, verdict = self._binding
+        return 0.0 if verdict is None else verdict.reset_us / SECOND_US
+
+    @property
+    def quotas(self) -> tuple[QuotaState, ...]:
+        """One entry per window. Empty when the store did not decide or nothing is limited."""
+        return tuple(map(_state, self.policy.quotas, self.verdicts))
+
+    @property
+    def mode(self) -> Literal["enforce"]:
+        """How the decision is used; always ``"enforce"`` so far."""
+        return "enforce"
+
+    @property
+    def failure_mode(self) -> FailureMode | None:
+        """None when the store decided; else what stood in for it.
+
+        ``"local"`` for this process's own count, ``"closed"`` and ``"open"`` for a refusal and an
+        admission that nothing was counted for.
+        """
+        return self.outage.failure_mode if self.outage else None
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the store could not answer and did not decide."""
+        return self.outage is not None
+
+    @property
+    def _binding(self) -> tuple[Quota | None, Verdict | None]:
+        if self.outage:
+            return self.outage.quota, None
+        if not self.verdicts:
+            return None, None
+        return min(
+            zip(self.policy.quotas, self.verdicts, strict=True), key=lambda pair: _order(pair[1])
         )
+
+    def __repr__(self) -> str:
+        """Show what a reader asks for first."""
+        shown = ("allowed", "limit", "window", "remaining", "retry_after", "cached", "failure_mode")
+        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
+        return f"Decision(policy={self.policy.name!r}, {values})"
 
 
 def decisions_of(hits: Sequence[Hit], verdicts: Sequence[Verdict]) -> tuple[Decision, ...]:
     """Hand *verdicts*, one per quota, back to the hits that stood or fell together."""
+    if len(hits) == 1:
+        return (Decision(not any(v.wait_us for v in verdicts), hits[0].policy, tuple(verdicts)),)
     admitted = not any(verdict.wait_us for verdict in verdicts)
     decisions = []
     start = 0
     for hit in hits:
         end = start + len(hit.keys)
-        mine = tuple(verdicts[start:end])
-        decisions.append(Decision.of(hit.policy, mine, allowed=admitted))
+        decisions.append(Decision(admitted, hit.policy, tuple(verdicts[start:end])))
         start = end
     return tuple(decisions)
 
 
 def _state(quota: Quota, verdict: Verdict) -> QuotaState:
-    wait_us = verdict.wait_us
     return QuotaState(
         quota.limit,
         quota.window,
         verdict.remaining,
-        None if wait_us == NEVER else wait_us / SECOND_US,
+        verdict.retry_after,
         verdict.reset_us / SECOND_US,
         verdict.more_us / SECOND_US,
     )

@@ -75,7 +75,7 @@ def test_a_policy_is_named_after_its_rule_unless_it_has_a_name(
     ids=["least left", "equal", "refused", "longest", "never first", "never last"],
 )
 def test_a_decision_speaks_of_the_quota_that_binds(first: Verdict, second: Verdict, binding: Quota):
-    decision = Decision.of(BOTH, (first, second), allowed=False)
+    decision = Decision(allowed=False, policy=BOTH, verdicts=(first, second))
 
     assert (decision.limit, decision.window) == (binding.limit, binding.window)
 
@@ -83,7 +83,7 @@ def test_a_decision_speaks_of_the_quota_that_binds(first: Verdict, second: Verdi
 def test_a_decision_speaks_in_seconds():
     verdicts = Verdict(1_500_000, 0, 250_000, 2_000_001), Verdict(NEVER, 7, 3_600_000, 7_200_000)
 
-    decision = Decision.of(BOTH, verdicts, allowed=False)
+    decision = Decision(allowed=False, policy=BOTH, verdicts=verdicts)
 
     assert decision.quotas == (
         (10, 1.0, 0, 1.5, 2.000001, 0.25),

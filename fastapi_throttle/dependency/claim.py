@@ -40,11 +40,11 @@ async def hit_once(ledger: RequestLedger, *claims: Claim) -> tuple[Decision, ...
 
     All that a request is counted for by its dependencies shares one budget.
     """
-    new = [claim for claim in claims if claim.bucket not in ledger.counted]
-    await _hit(ledger, new, ledger.budget)
-    for claim in claims:
-        ledger.counted.setdefault(claim.bucket, ledger.decisions[claim.bucket])
-    return tuple(ledger.counted[claim.bucket] for claim in claims)
+    counted = ledger.counted
+    new = [claim for claim in claims if claim.bucket not in counted]
+    for claim, decision in zip(new, await _hit(ledger, new, ledger.budget), strict=True):
+        counted.setdefault(claim.bucket, decision)
+    return tuple([counted[claim.bucket] for claim in claims])
 
 
 async def peek(ledger: RequestLedger, claim: Claim) -> Decision:
@@ -66,25 +66,22 @@ async def reset(ledger: RequestLedger, claim: Claim) -> None:
 async def _hit(
     ledger: RequestLedger, claims: Sequence[Claim], budget: Budget
 ) -> tuple[Decision, ...]:
-    decisions = await _decide(ledger.runtime, claims, budget)
+    runtime: Runtime = ledger.runtime
+    limited = [claim for claim in claims if claim.policy.quotas]
+    decisions: tuple[Decision, ...] = ()
+    if limited:
+        hits = [claim.hit(runtime) for claim in limited]
+        modes = [claim.failure_mode for claim in limited]
+        decisions = await runtime.decider.hit(hits, modes, budget)
+    if len(limited) < len(claims):
+        decided = iter(decisions)
+        decisions = tuple(
+            next(decided) if claim.policy.quotas else Decision.unlimited(claim.policy)
+            for claim in claims
+        )
     for claim, decision in zip(claims, decisions, strict=True):
         ledger.decisions[claim.bucket] = decision
     return decisions
-
-
-async def _decide(
-    runtime: Runtime, claims: Sequence[Claim], budget: Budget
-) -> tuple[Decision, ...]:
-    limited = [claim for claim in claims if claim.policy.quotas]
-    if not limited:
-        return tuple(Decision.unlimited(claim.policy) for claim in claims)
-    hits = [claim.hit(runtime) for claim in limited]
-    modes = [claim.failure_mode for claim in limited]
-    decided = iter(await runtime.decider.hit(hits, modes, budget))
-    return tuple(
-        next(decided) if claim.policy.quotas else Decision.unlimited(claim.policy)
-        for claim in claims
-    )
 
 
 def _budget_of_call(ledger: RequestLedger) -> Budget:

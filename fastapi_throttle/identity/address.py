@@ -1,5 +1,6 @@
 """Addresses, known by their bits."""
 
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -31,8 +32,12 @@ def parse_address(text: str) -> Address | None:
     address they carry. A zone id is no part of who the caller is.
     """
     text = text.strip(" \t")
-    if not text.isascii() or len(text) > LONGEST:
-        return None
+    return _parse(text) if len(text) <= LONGEST and text.isascii() else None
+
+
+# Who comes once mostly comes again.
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> Address | None:
     bare, percent, zone = text.partition("%")
     if percent and (not zone or ":" not in bare):
         return None

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal, TypedDict, Unpack
 from weakref import WeakKeyDictionary
 
@@ -107,11 +108,13 @@ class AddressRules:
             "unsafe_trust_any_proxy": unsafe_trust_any_proxy,
         }
         self._suspicions = Suspicions()
+        self.label = lru_cache(maxsize=4096)(self._label)
 
     def identify(self, scope: Scope) -> Identity:
         """Return the identity of the client. Never raises, whatever was sent."""
-        peer = _peer(scope)
-        is_trusted = self._trusts_peer(peer)
+        client = scope.get("client")
+        peer = _peer(client[0] if client else None)
+        is_trusted = self._is_configured and self._trusts_peer(peer)
         self._suspicions.note(scope, is_configured=self._is_configured, is_trusted=is_trusted)
         hops = self._read_hops(scope) if is_trusted else None
         if hops is None:
@@ -124,7 +127,7 @@ class AddressRules:
         return read_hops(self._header, lines)
 
     def _trusts_peer(self, peer: Peer) -> bool:
-        if not self._is_configured or peer == INVALID:
+        if peer == INVALID:
             return False
         if peer == UNIX:
             return self._trust_unix_peer
@@ -155,7 +158,7 @@ class AddressRules:
         rules: Rules = {**kept, **given}
         return AddressRules(**rules)
 
-    def label(self, peer: Peer) -> Identity:
+    def _label(self, peer: Peer) -> Identity:
         """Return the identity that an address counts as."""
         if isinstance(peer, str):
             return Identity("peer", peer.encode())
@@ -205,9 +208,7 @@ def client_ip(**rules: Unpack[Rules]) -> ClientIp:
     return ClientIp(rules)
 
 
-def _peer(scope: Scope) -> Peer:
-    client = scope.get("client")
-    host = client[0] if client else None
+def _peer(host: object) -> Peer:
     # Servers give no client, or an empty host, for a unix socket.
     if not host:
         return UNIX

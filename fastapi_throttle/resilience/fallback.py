@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from fastapi_throttle.backends import MemoryBackend
 from fastapi_throttle.clock import stand_in
-from fastapi_throttle.model import Decision, FailureMode, Hit, Policy, Quota
+from fastapi_throttle.model import Decision, FailureMode, Hit, Outage, Policy, Quota
 
 # When to come back where nothing better is known: about when the store is asked again.
 RETRY_AFTER_SECONDS = 1.0
@@ -102,14 +102,4 @@ def _tightest(hit: Hit) -> Quota:
 def _without_store(
     hit: Hit, binding: Quota, mode: FailureMode, retry_after: float | None, *, allowed: bool
 ) -> Decision:
-    return Decision(
-        allowed=allowed,
-        policy=hit.policy,
-        limit=binding.limit,
-        window=binding.window,
-        remaining=0,
-        retry_after=retry_after,
-        reset_after=0.0,
-        quotas=(),
-        failure_mode=mode,
-    )
+    return Decision(allowed, hit.policy, outage=Outage(mode, binding, retry_after))

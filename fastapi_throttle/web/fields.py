@@ -5,13 +5,12 @@ fields: RFC 9651. This file is the dialect: what moves in the draft moves here.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
-from starlette.datastructures import MutableHeaders
-
 from fastapi_throttle.clock import wall_clock
-from fastapi_throttle.model import SECOND_US, Decision
+from fastapi_throttle.model import SECOND_US, Decision, Policy
 
 POLICY = "RateLimit-Policy"
 STATE = "RateLimit"
@@ -21,6 +20,10 @@ LEGACY_RESET = "X-RateLimit-Reset"
 
 EXPOSE_HEADERS = (POLICY, STATE, "Retry-After", LEGACY_LIMIT, LEGACY_REMAINING, LEGACY_RESET)
 """What a browser must be allowed to read: ``CORSMiddleware(expose_headers=EXPOSE_HEADERS)``."""
+
+RawHeaders = list[tuple[bytes, bytes]]
+_WIRE_NAMES = {name: name.lower().encode() for name in EXPOSE_HEADERS}
+_DRAFT = frozenset({_WIRE_NAMES[POLICY], _WIRE_NAMES[STATE]})
 
 Dialect = Literal["draft", "legacy", "both", "none"]
 LegacyReset = Literal["delta", "epoch"]
@@ -46,14 +49,17 @@ class Fields:
         legacy = (LEGACY_LIMIT, LEGACY_REMAINING, LEGACY_RESET) if self._is_legacy else ()
         return draft + legacy
 
-    def write(self, headers: MutableHeaders, decisions: Sequence[Decision]) -> None:
-        """Put the fields into *headers*, each once, whatever an exception put there."""
-        for name in (POLICY, STATE):
-            del headers[name]
-        if self._is_draft:
-            headers.update(rate_limit_fields(decisions))
+    def written(self, headers: RawHeaders, decisions: Sequence[Decision]) -> RawHeaders:
+        """Return *headers* with the fields, each once, whatever an exception put there."""
+        fields = rate_limit_fields(decisions) if self._is_draft else {}
+        written = _DRAFT
         if self._is_legacy:
-            headers.update(self._legacy_fields(decisions))
+            legacy = self._legacy_fields(decisions)
+            written = written.union(map(_WIRE_NAMES.__getitem__, legacy))
+            fields |= legacy
+        kept = [field for field in headers if field[0].lower() not in written]
+        kept += [(_WIRE_NAMES[name], text.encode()) for name, text in fields.items()]
+        return kept
 
     def _legacy_fields(self, decisions: Sequence[Decision]) -> dict[str, str]:
         """Show one window, since there is room for no more: the one with the least remaining."""
@@ -78,29 +84,44 @@ def rate_limit_fields(decisions: Sequence[Decision]) -> dict[str, str]:
     """
     policies, states = [], []
     for decision, names in zip(decisions, item_names(decisions), strict=True):
-        for name, state in zip(names, decision.quotas, strict=True):
-            policies.append(f'"{name}";q={state.limit};w={math.ceil(state.window)}')
-            more = math.ceil(state.more_after)
-            states.append(f'"{name}";r={state.remaining}' + (f";t={more}" if more else ""))
+        if not names:
+            continue
+        parameters = _parameters(decision.policy)
+        for name, rule, verdict in zip(names, parameters, decision.verdicts, strict=True):
+            policies.append(f'"{name}"{rule}')
+            # Whole seconds, rounded up.
+            more = -(-verdict.more_us // SECOND_US)
+            item = f'"{name}";r={verdict.remaining}'
+            states.append(f"{item};t={more}" if more else item)
     if not policies:
         return {}
     return {POLICY: ", ".join(policies), STATE: ", ".join(states)}
 
 
-def item_names(decisions: Sequence[Decision]) -> Iterator[list[str]]:
-    """Yield what the fields call the windows of each decision; a taken name gets a number."""
+@lru_cache(maxsize=4096)
+def _parameters(policy: Policy) -> list[str]:
+    return [f";q={each.limit};w={-(-each.window_us // SECOND_US)}" for each in policy.quotas]
+
+
+def item_names(decisions: Sequence[Decision]) -> list[Sequence[str]]:
+    """Return what the fields call the windows of each decision; a taken name gets a number."""
+    # A decision without verdicts was not counted.
+    labels: list[Sequence[str]] = [
+        decision.policy.labels if decision.verdicts else () for decision in decisions
+    ]
+    if len(labels) == 1:
+        return labels
     taken: set[str] = set()
-    for decision in decisions:
-        names = []
-        # A decision without states was not counted.
-        for label, _ in zip(decision.policy.labels, decision.quotas, strict=False):
-            name, number = label, 1
-            while name in taken:
-                number += 1
-                name = f"{label}-{number}"
-            taken.add(name)
-            names.append(name)
-        yield names
+    return [[_not_taken(label, taken) for label in mine] for mine in labels]
+
+
+def _not_taken(label: str, taken: set[str]) -> str:
+    name, number = label, 1
+    while name in taken:
+        number += 1
+        name = f"{label}-{number}"
+    taken.add(name)
+    return name
 
 
 def retry_after_field(decision: Decision) -> str | None:

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_throttle.web.fields import retry_after_field
@@ -13,6 +12,7 @@ from fastapi_throttle.web.refusal import longest
 
 _RESPONSE_STARTS = ("http.response.start", "websocket.http.response.start")
 _REFUSED = (429, 503)
+_RETRY_AFTER = b"retry-after"
 
 
 class ThrottleLayer:
@@ -51,22 +51,21 @@ class ThrottleLayer:
         if scope["type"] == "http":
             receive = Gate(scope, receive, self._decide_before_body)
 
-        async def send_with_fields(message: Message) -> None:
-            if message["type"] in _RESPONSE_STARTS and ledger.decisions:
+        def send_with_fields(message: Message) -> Awaitable[None]:
+            if ledger.decisions and message["type"] in _RESPONSE_STARTS:
                 _write_fields(message, ledger)
-            await send(message)
+            return send(message)
 
         await self.app(scope, receive, send_with_fields)
 
 
 def _write_fields(message: Message, ledger: RequestLedger) -> None:
-    headers = MutableHeaders(raw=list(message.get("headers", ())))
     decisions = list(ledger.decisions.values())
-    ledger.runtime.fields.write(headers, decisions)
+    headers = ledger.runtime.fields.written(message.get("headers", ()), decisions)
     if message["status"] in _REFUSED:
         refusals = [decision for decision in decisions if not decision.allowed]
         retry_after = retry_after_field(longest(refusals)) if refusals else None
-        if retry_after is not None:
+        if retry_after is not None and all(name.lower() != _RETRY_AFTER for name, _ in headers):
             # A handler of the application may have rebuilt the response without it.
-            headers.setdefault("Retry-After", retry_after)
-    message["headers"] = headers.raw
+            headers.append((_RETRY_AFTER, retry_after.encode()))
+    message["headers"] = headers

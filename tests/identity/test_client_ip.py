@@ -2,7 +2,7 @@
 
 import sys
 import tracemalloc
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 import pytest
 from fastapi import Depends, FastAPI, WebSocket
@@ -37,6 +37,7 @@ from fastapi_throttle import (
     client_ip,
 )
 from fastapi_throttle.identity import Identity
+from fastapi_throttle.identity.address import parse_address
 
 PLENTY = 1_000_000
 
@@ -767,7 +768,7 @@ def test_a18_no_more_than_64_addresses_are_read(settings, split):
 
     def count(frame, event, _argument):
         nonlocal read
-        read += event == "call" and frame.f_code is ip_address.__code__
+        read += event == "call" and frame.f_code is parse_address.__code__
 
     sys.setprofile(count)
     try:
