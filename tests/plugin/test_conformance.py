@@ -100,8 +100,15 @@ class Early(Oracle):
     """Asks callers to come back a millisecond too early."""
 
     async def hit(self, hits):
-        decisions = await super().hit(hits)
-        return tuple(replace(each, retry_after=each.retry_after - 0.001) for each in decisions)
+        return tuple(self.hurried(each) for each in await super().hit(hits))
+
+    def hurried(self, decision):
+        return replace(
+            decision,
+            verdicts=tuple(
+                verdict._replace(wait_us=verdict.wait_us - 1000) for verdict in decision.verdicts
+            ),
+        )
 
 
 class DiesWhenClosed(Oracle):

@@ -72,9 +72,11 @@ def statuses(times, path, **headers):
 @pytest.mark.parametrize("app", [APP, UNNAMED], ids=["named", "unnamed"])
 def test_the_clock_moves_only_when_told(suite: Suite, app: str):
     tests = """
+    import time
     from datetime import timedelta
     import pytest
     from fastapi_throttle import ConfigurationError
+    from fastapi_throttle.clock import monotonic, wall_clock
     from shop import *
 
     def test_clock(throttle_clock):
@@ -100,8 +102,12 @@ def test_the_clock_moves_only_when_told(suite: Suite, app: str):
         assert statuses(6) == [200] * 5 + [429]
         throttle_clock.advance("1m")
         assert statuses(1) == [200]
+
+    def test_or_that_of_the_machine():
+        assert wall_clock() == pytest.approx(time.time_ns() / 1000, abs=60_000_000)
+        assert monotonic() == pytest.approx(time.monotonic(), abs=60)
     """
-    suite(tests, app=app).assert_outcomes(passed=6)
+    suite(tests, app=app).assert_outcomes(passed=7)
 
 
 def test_whatever_depends_on_time_goes_by_the_clock(suite: Suite):
@@ -348,6 +354,12 @@ def test_reset_starts_anew(suite: Suite):
         throttle.reset()
         assert statuses(1) == [200]
 
+    def test_what_this_process_counted_in_an_outage(throttle):
+        throttle.fail_store("down")
+        assert statuses(6) == [200] * 5 + [429]
+        throttle.reset()
+        assert statuses(6) == [200] * 5 + [429]
+
     def test_reset(throttle):
         check(throttle)
 
@@ -358,7 +370,7 @@ def test_reset_starts_anew(suite: Suite):
     def test_reset_redis(throttle, throttle_redis):
         check(throttle)
     """
-    suite(tests).assert_outcomes(passed=3)
+    suite(tests).assert_outcomes(passed=4)
 
 
 @pytest.mark.parametrize("app", [APP, UNNAMED], ids=["named", "unnamed"])

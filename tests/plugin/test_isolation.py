@@ -107,6 +107,16 @@ def test_a_backend_in_the_process_is_kept_and_emptied(suite: Suite):
     suite(tests, app=app).assert_outcomes(passed=3)
 
 
+def test_what_was_counted_outside_of_tests_is_forgotten(suite: Suite):
+    tests = (
+        SIX_TWICE
+        + """
+assert statuses(5) == [200] * 5  # while pytest collects
+"""
+    )
+    suite(tests).assert_outcomes(passed=2)
+
+
 def test_limits_of_modules_that_no_test_names_are_reset(suite: Suite, pytester: pytest.Pytester):
     pytester.makepyfile(
         parts="""

@@ -121,6 +121,8 @@ def test_the_app_meets_an_outage(suite: Suite, mode: str, expected: list[int]):
         with throttle.fail_store(kind):
             assert statuses(7) == {expected}
             assert {{each.failure_mode for each in throttle.decisions[4:]}} == {{"{mode}"}}
+            throttle_clock.advance("1m")
+            assert statuses(7) == {expected}
 
         # It is asked again at the clock's time, not at the machine's.
         statuses(1)
