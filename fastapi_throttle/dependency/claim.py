@@ -61,6 +61,7 @@ async def reset(ledger: RequestLedger, claim: Claim) -> None:
     runtime: Runtime = ledger.runtime
     if claim.policy.quotas:
         await runtime.decider.reset((claim.hit(runtime),), _budget_of_call(ledger))
+        ledger.forget(claim.bucket, claim.identity)
 
 
 async def _hit(
@@ -80,7 +81,7 @@ async def _hit(
             for claim in claims
         )
     for claim, decision in zip(claims, decisions, strict=True):
-        ledger.decisions[claim.bucket] = decision
+        ledger.record(claim.bucket, claim.identity, decision)
     return decisions
 
 

@@ -63,7 +63,7 @@ def _write_fields(message: Message, ledger: RequestLedger) -> None:
     decisions = list(ledger.decisions.values())
     headers = ledger.runtime.fields.written(message.get("headers", ()), decisions)
     if message["status"] in _REFUSED:
-        refusals = [decision for decision in decisions if not decision.allowed]
+        refusals = [decision for _, decision in ledger.refusals.values()]
         retry_after = retry_after_field(longest(refusals)) if refusals else None
         if retry_after is not None and all(name.lower() != _RETRY_AFTER for name, _ in headers):
             # A handler of the application may have rebuilt the response without it.

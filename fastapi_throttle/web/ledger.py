@@ -8,8 +8,9 @@ from starlette.types import Scope
 
 from fastapi_throttle.identity import Identity
 from fastapi_throttle.identity.client_ip import SCOPE_KEY as RULES_KEY
-from fastapi_throttle.model import Decision, Policy
+from fastapi_throttle.model import Decision, Policy, Verdict
 from fastapi_throttle.resilience import Budget
+from fastapi_throttle.web.refusal import longest
 
 SCOPE_KEY = "fastapi_throttle"
 
@@ -21,20 +22,55 @@ class RequestLedger:
         runtime: The wiring of the `Throttle` that serves the request.
         root_path: The part of the path that lies in front of the throttle's app.
         decisions: The last decision per bucket, in the order of first decisions.
+        refusals: Per bucket, who was refused longest and not admitted since, and that decision.
         counted: Per bucket, what the dependency decided: a request counts once.
         budget: How long the checks of the request may take.
         resolved: Per limit, the identity and the policy its dependency resolved.
     """
 
-    __slots__ = ("budget", "counted", "decisions", "resolved", "root_path", "runtime")
+    __slots__ = (
+        "_payers",
+        "budget",
+        "counted",
+        "decisions",
+        "refusals",
+        "resolved",
+        "root_path",
+        "runtime",
+    )
 
     def __init__(self, runtime: Any, root_path: str = "") -> None:
         self.runtime = runtime
         self.root_path = root_path
         self.budget = Budget(runtime.decider.budget)
         self.decisions: dict[Hashable, Decision] = {}
+        # By bucket, not by caller: one connection may hit for any number of them.
+        self.refusals: dict[Hashable, tuple[Identity, Decision]] = {}
+        self._payers: dict[Hashable, Identity] = {}
         self.counted: dict[Hashable, Decision] = {}
         self.resolved: dict[object, tuple[Identity, Policy]] = {}
+
+    def record(self, bucket: Hashable, identity: Identity, decision: Decision) -> None:
+        """Take note of what was decided about *identity*."""
+        self.decisions[bucket] = decision
+        self._payers[bucket] = identity
+        if decision.allowed:
+            self._pardon(bucket, identity)
+            return
+        known = self.refusals.get(bucket)
+        if known is None or known[0] == identity or longest((known[1], decision)) is decision:
+            self.refusals[bucket] = identity, decision
+
+    def forget(self, bucket: Hashable, identity: Identity) -> None:
+        """Take note that nothing that *identity* used counts any more."""
+        self._pardon(bucket, identity)
+        known = self.decisions.get(bucket)
+        if known is not None and known.quotas and self._payers[bucket] == identity:
+            self.decisions[bucket] = _unused(known.policy)
+
+    def _pardon(self, bucket: Hashable, identity: Identity) -> None:
+        if bucket in self.refusals and self.refusals[bucket][0] == identity:
+            del self.refusals[bucket]
 
 
 def ledger_of(connection: HTTPConnection) -> RequestLedger | None:
@@ -49,3 +85,8 @@ def open_ledger(scope: Scope, runtime: Any) -> RequestLedger:
     scope[SCOPE_KEY] = ledger
     scope[RULES_KEY] = runtime.address_rules
     return ledger
+
+
+def _unused(policy: Policy) -> Decision:
+    full = (Verdict(0, quota.burst, 0, 0) for quota in policy.quotas)
+    return Decision.of(policy, tuple(full), allowed=True)
