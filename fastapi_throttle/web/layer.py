@@ -8,10 +8,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fastapi_throttle.web.fields import retry_after_field
 from fastapi_throttle.web.gate import Decide, Gate
 from fastapi_throttle.web.ledger import RequestLedger, open_ledger
-from fastapi_throttle.web.refusal import longest
+from fastapi_throttle.web.refusal import longest, status_of
 
 _RESPONSE_STARTS = ("http.response.start", "websocket.http.response.start")
-_REFUSED = (429, 503)
 _RETRY_AFTER = b"retry-after"
 
 
@@ -62,10 +61,15 @@ class ThrottleLayer:
 def _write_fields(message: Message, ledger: RequestLedger) -> None:
     decisions = list(ledger.decisions.values())
     headers = ledger.runtime.fields.written(message.get("headers", ()), decisions)
-    if message["status"] in _REFUSED:
-        refusals = [decision for _, decision in ledger.refusals.values()]
-        retry_after = retry_after_field(longest(refusals)) if refusals else None
-        if retry_after is not None and all(name.lower() != _RETRY_AFTER for name, _ in headers):
-            # A handler of the application may have rebuilt the response without it.
-            headers.append((_RETRY_AFTER, retry_after.encode()))
+    if ledger.refusals:
+        _tell_when(headers, ledger, message["status"])
     message["headers"] = headers
+
+
+def _tell_when(headers: list[tuple[bytes, bytes]], ledger: RequestLedger, status: int) -> None:
+    """Add the wait to a response that speaks of refusals; a handler may have left it out."""
+    refusals = [decision for _, decision in ledger.refusals.values()]
+    spoken_of = [refusal for refusal in refusals if status_of(refusal) == status]
+    retry_after = retry_after_field(longest(spoken_of)) if spoken_of else None
+    if retry_after is not None and all(name.lower() != _RETRY_AFTER for name, _ in headers):
+        headers.append((_RETRY_AFTER, retry_after.encode()))

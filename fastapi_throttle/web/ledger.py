@@ -65,7 +65,7 @@ class RequestLedger:
         """Take note that nothing that *identity* used counts any more."""
         self._pardon(bucket, identity)
         known = self.decisions.get(bucket)
-        if known is not None and known.quotas and self._payers[bucket] == identity:
+        if known is not None and known.verdicts and self._payers[bucket] == identity:
             self.decisions[bucket] = _unused(known.policy)
 
     def _pardon(self, bucket: Hashable, identity: Identity) -> None:
@@ -88,5 +88,5 @@ def open_ledger(scope: Scope, runtime: Any) -> RequestLedger:
 
 
 def _unused(policy: Policy) -> Decision:
-    full = (Verdict(0, quota.burst, 0, 0) for quota in policy.quotas)
-    return Decision.of(policy, tuple(full), allowed=True)
+    full = tuple(Verdict(0, quota.burst, 0, 0) for quota in policy.quotas)
+    return Decision(allowed=True, policy=policy, verdicts=full)

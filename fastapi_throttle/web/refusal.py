@@ -11,6 +11,8 @@ from fastapi_throttle.model import Decision, format_window
 from fastapi_throttle.web.fields import rate_limit_fields, retry_after_field
 
 _DENIAL = "websocket.http.response"
+_TOO_MANY = status.HTTP_429_TOO_MANY_REQUESTS
+_UNAVAILABLE = status.HTTP_503_SERVICE_UNAVAILABLE
 
 
 class RateLimitExceeded(HTTPException):
@@ -27,8 +29,8 @@ class RateLimitExceeded(HTTPException):
     def __init__(self, *decisions: Decision) -> None:
         self.decisions = decisions
         self.decision = longest(decisions)
-        status_code, detail = status.HTTP_429_TOO_MANY_REQUESTS, _detail(self.decision)
-        super().__init__(status_code, detail, _fields(self.decision, decisions))
+        detail = _detail(self.decision)
+        super().__init__(_TOO_MANY, detail, _fields(self.decision, decisions))
 
 
 class RateLimitUnavailable(HTTPException):
@@ -46,8 +48,7 @@ class RateLimitUnavailable(HTTPException):
         self.decisions = decisions
         self.decision = longest(decisions)
         detail = "The rate limit cannot be checked at the moment."
-        status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-        super().__init__(status_code, detail, _fields(self.decision, decisions))
+        super().__init__(_UNAVAILABLE, detail, _fields(self.decision, decisions))
 
 
 def refusal_of(
@@ -58,13 +59,18 @@ def refusal_of(
     A WebSocket handshake is refused like a request where the server can send a response, and
     closed before it is accepted where it cannot.
     """
-    if any(decision.failure_mode == "closed" for decision in decisions):
+    if any(status_of(decision) == _UNAVAILABLE for decision in decisions):
         refusal: RateLimitExceeded | RateLimitUnavailable = RateLimitUnavailable(*decisions)
     else:
         refusal = RateLimitExceeded(*decisions)
     if scope["type"] == "websocket" and _DENIAL not in scope.get("extensions", {}):
         return WebSocketException(status.WS_1008_POLICY_VIOLATION, refusal.detail)
     return refusal
+
+
+def status_of(refusal: Decision) -> int:
+    """Return the status of a response that tells of *refusal*."""
+    return _UNAVAILABLE if refusal.failure_mode == "closed" else _TOO_MANY
 
 
 def longest(decisions: Sequence[Decision]) -> Decision:

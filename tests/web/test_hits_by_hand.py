@@ -5,6 +5,7 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.testclient import TestClient
 
 from fastapi_throttle import MemoryBackend, RateLimit, Throttle
+from fastapi_throttle.errors import BackendError
 
 pytestmark = pytest.mark.matrix
 
@@ -75,6 +76,41 @@ def test_never_is_longer_than_any_wait():
 
 def test_the_fields_show_the_last_decision():
     assert refused_then(admit_b, 429).headers["ratelimit"] == '"api";r=3;t=60'
+
+
+class Down(MemoryBackend):
+    """A store that cannot answer."""
+
+    async def hit(self, hits):
+        message = "down"
+        raise BackendError(message)
+
+
+def test_a_503_of_the_app_itself_says_nothing_of_a_limit_that_was_exceeded():
+    refused = refused_then(nothing, 503)
+
+    assert refused.status_code == 503
+    assert "retry-after" not in refused.headers
+
+
+@pytest.mark.parametrize(("status", "retry_after"), [(503, "1"), (429, None)])
+def test_a_limit_that_could_not_be_checked_is_told_with_503_alone(status, retry_after):
+    async def endpoint(limit, request):
+        assert (await limit.hit(request)).failure_mode == "closed"
+        raise HTTPException(status)
+
+    refused = answer(endpoint, Down(), failure_mode="closed")
+
+    assert refused.status_code == status
+    assert refused.headers.get("retry-after") == retry_after
+
+
+def test_what_this_process_refuses_while_the_store_is_down_is_told_with_429():
+    async def endpoint(limit, request):
+        await refuse(limit, request)
+        raise HTTPException(429)
+
+    assert answer(endpoint, Down()).headers["retry-after"] == "60"
 
 
 @pytest.mark.parametrize(
