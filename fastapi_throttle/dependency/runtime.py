@@ -107,7 +107,7 @@ class Runtime:
     async def decide_before_body(self, scope: Scope) -> bool:
         """Decide the limits of a request's route that ask for it; return whether all admit."""
         if "route" not in scope:
-            self._warn_of_early_reader(scope)
+            self._warn_of_hidden_route(scope)
             return True
         connection = HTTPConnection(scope)
         root_path = ledger_for(connection).root_path
@@ -132,14 +132,14 @@ class Runtime:
         """Return the identity of the client's address: where every chain of resolvers ends."""
         return _ADDRESS.identify(connection)
 
-    def _warn_of_early_reader(self, scope: Scope) -> None:
+    def _warn_of_hidden_route(self, scope: Scope) -> None:
         # What an app routed to is known by now, also where it is no route of FastAPI.
         is_routed = scope.get("endpoint") not in (None, scope.get("app"))
         if not is_routed and self.buckets.any_before_body:
             warn_once(
                 "before_body",
-                "A middleware reads bodies before the route is known: limits with before_body "
-                "are decided after the body was read.",
+                "A middleware reads bodies before the route is known, or hands on a copy of the "
+                "scope: limits with before_body are decided after the body was read.",
             )
 
     def _make_start(self, identity: Identity) -> str:

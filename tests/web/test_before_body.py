@@ -190,6 +190,25 @@ def test_a_middleware_that_reads_first_degrades_to_the_normal_time_with_one_warn
     assert sum("decided after the body was read" in message for message in caplog.messages) == 1
 
 
+def copying(app):
+    async def hand_on_a_copy(scope, receive, send):
+        await app(dict(scope), receive, send)
+
+    return hand_on_a_copy
+
+
+@pytest.mark.usefixtures("nothing_told")
+def test_a_middleware_that_hides_the_route_degrades_and_the_warning_names_it(caplog):
+    app = new_app(limit=1)
+    app.add_middleware(copying)
+    client = TestClient(app)
+
+    assert broken(client, "/json", 2) == [422, 422]
+    assert [client.post("/json", json={}).status_code for _ in range(2)] == [200, 429]
+    [warning] = caplog.messages
+    assert "hands on a copy of the scope" in warning
+
+
 @pytest.mark.usefixtures("nothing_told")
 def test_routes_that_are_not_fastapis_give_no_cause_to_warn(caplog):
     app = new_app()
