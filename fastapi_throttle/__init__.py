@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fastapi_throttle.errors import BackendError, ConfigurationError, ThrottleError
     from fastapi_throttle.identity import api_key, client_ip, email, everyone, first_of, principal
     from fastapi_throttle.model import Decision, Policy
+    from fastapi_throttle.resilience import Health
     from fastapi_throttle.settings import ThrottleSettings
     from fastapi_throttle.throttle import Throttle
     from fastapi_throttle.web import EXPOSE_HEADERS, RateLimitExceeded, RateLimitUnavailable
@@ -24,6 +25,7 @@ __all__ = [
     "BackendError",
     "ConfigurationError",
     "Decision",
+    "Health",
     "MemoryBackend",
     "Policy",
     "RateLimit",
@@ -50,6 +52,7 @@ _HOMES = {
     "errors": ("BackendError", "ConfigurationError", "ThrottleError"),
     "identity": ("api_key", "client_ip", "email", "everyone", "first_of", "principal"),
     "model": ("Decision", "Policy"),
+    "resilience": ("Health",),
     "settings": ("ThrottleSettings",),
     "throttle": ("Throttle",),
     "web": ("EXPOSE_HEADERS", "RateLimitExceeded", "RateLimitUnavailable"),

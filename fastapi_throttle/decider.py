@@ -9,7 +9,9 @@ from fastapi_throttle.resilience import (
     Budget,
     Fallback,
     Health,
+    Startup,
     Store,
+    look_at,
     unavailable,
     unchecked,
 )
@@ -91,6 +93,15 @@ class Decider:
             BackendError: The store could not answer.
         """
         await self._store.reset(hits, budget)
+
+    async def start(self, hit: Hit, startup: Startup) -> None:
+        """Look at the store before the first request does; see `look_at`.
+
+        Raises:
+            BackendError: A store that works is required, and it does not.
+        """
+        if self._enabled:
+            await look_at(self._store, hit, startup)
 
     def health(self) -> Health:
         """Tell whether the store answers."""

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fastapi_throttle.model import FailureMode
+from fastapi_throttle.resilience import Startup
 
 
 def _split(value: Any) -> Any:
@@ -32,6 +33,8 @@ class ThrottleSettings(BaseSettings):
         failure_mode: What limits do that name no failure mode, while the store cannot answer:
             ``local`` counts in this process, ``closed`` answers 503, ``open`` admits.
         workers: How many processes share a limit that is counted locally, on all hosts.
+        startup: Whether an app that starts looks at the store: ``ignore``, ``warn`` (tells what is
+            wrong), ``require`` (does not start without a store that works).
         budget_ms: Milliseconds that checks may add to a request, whatever Redis does.
         redis_max_connections: Connections to Redis per event loop and process.
         secret: Keys the digests of identities in storage keys. Without it, addresses and user
@@ -64,6 +67,7 @@ class ThrottleSettings(BaseSettings):
     enabled: bool = True
     failure_mode: FailureMode = "local"
     workers: int = Field(default=1, ge=1, le=100_000)
+    startup: Startup = "warn"
     budget_ms: int = Field(default=250, ge=1, le=60_000)
     redis_max_connections: int = Field(default=50, ge=1, le=10_000)
     secret: SecretStr | None = Field(default=None, min_length=1)

@@ -15,6 +15,7 @@ from fastapi_throttle.errors import ConfigurationError
 from fastapi_throttle.identity import is_connection_only
 from fastapi_throttle.identity.identity import logger
 from fastapi_throttle.model import Decision, Hit
+from fastapi_throttle.resilience import Health
 from fastapi_throttle.settings import ThrottleSettings
 from fastapi_throttle.web import ThrottleLayer, install_openapi, install_problem_details
 
@@ -88,6 +89,7 @@ class Throttle:
             return ThrottleLayer(
                 build(),
                 runtime=runtime,
+                on_startup=runtime.start,
                 on_shutdown=self.aclose,
                 decide_before_body=runtime.decide_before_body,
             )
@@ -132,6 +134,10 @@ class Throttle:
         """
         _, hit = self._claim(limit, key, 0)
         await self._runtime.decider.reset((hit,))
+
+    def health(self) -> Health:
+        """Tell whether the store answers, as far as the last checks of this process know."""
+        return self._runtime.decider.health()
 
     async def aclose(self) -> None:
         """Close the connections that the backend opened on the running event loop.

@@ -1,11 +1,17 @@
 """The pages under docs/ are true: their code runs."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+from clock import Clock
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from oracle import hit_of, policy_of
+from redis_server import RedisServer, free_port
+
+from fastapi_throttle import BackendError, RedisBackend
 
 PAGES = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -75,6 +81,51 @@ def test_messages_end_with_the_code_that_asks_to_come_back():
             assert socket.receive_text() == "hi"
         socket.send_text("hi")
         assert socket.receive()["code"] == 1013
+
+
+def test_each_limit_has_its_failure_mode(monkeypatch):
+    monkeypatch.setenv("FASTAPI_THROTTLE_BACKEND", f"redis://127.0.0.1:{free_port()}")
+    client = TestClient(app_of(EXAMPLES["outages.md-0"]))
+
+    found = {path: client.get(path).status_code for path in ("/login", "/search", "/stats")}
+
+    assert found == {"/login": 503, "/search": 200, "/stats": 200}
+
+
+def test_health_is_shown_as_described():
+    answer = TestClient(app_of(EXAMPLES["outages.md-1"])).get("/health/limits").json()
+
+    text = next(page for page in PAGES if page.name == "outages.md").read_text(encoding="utf-8")
+    shown = json.loads(re.search(r"^```json\n(.*?)^```", text, re.DOTALL | re.MULTILINE)[1])
+    assert answer.keys() == shown.keys()
+    assert answer["failures"] == dict.fromkeys(shown["failures"], 0)
+    assert (answer["state"], answer["error"]) == ("ok", None)
+
+
+@pytest.mark.parametrize("algorithm", ["sliding-window", "gcra", "fixed-window"])
+async def test_the_redis_user_shown_may_do_all_that_is_needed(algorithm):
+    text = next(page for page in PAGES if page.name == "outages.md").read_text(encoding="utf-8")
+    command = re.search(r"^ACL SETUSER .*$", text, re.MULTILINE)[0]
+    clock = Clock()
+    with RedisServer() as server:
+        server.client.execute_command(*command.split())
+        url = f"redis://limiter:a-long-password@127.0.0.1:{server.port}"
+        backend = RedisBackend(url, budget=2, clock=clock)
+        hit = hit_of(policy_of((40, 60_000_000), algorithm=algorithm), partition="ft:somebody")
+        hit = hit._replace(keys=("ft:1:{somebody}",))
+        for _ in range(60):
+            await backend.hit((hit,))
+            clock.advance(0.01)
+        server.client.persist(hit.keys[0])
+        assert not (await backend.hit((hit,)))[0].allowed
+        clock.advance(-3_600)
+        await backend.hit((hit,))
+        assert not (await backend.peek((hit,)))[0].allowed
+        await backend.reset((hit,))
+        assert (await backend.peek((hit,)))[0].remaining == 40
+        with pytest.raises(BackendError):
+            await backend.hit((hit._replace(keys=("other:1:{somebody}",)),))
+        await backend.aclose()
 
 
 def test_links_lead_somewhere():

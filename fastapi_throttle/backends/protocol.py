@@ -1,9 +1,21 @@
 """The contract of a backend."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from fastapi_throttle.model import Decision, Hit
+
+
+class Finding(NamedTuple):
+    """Something about a store that its operator may want to know.
+
+    Attributes:
+        text: What it is, without secrets.
+        is_harmful: Whether limits may not mean what they say because of it.
+    """
+
+    text: str
+    is_harmful: bool = True
 
 
 class Backend(Protocol):
@@ -13,7 +25,8 @@ class Backend(Protocol):
     of `fastapi_throttle.algorithms` for the same history.
 
     A backend may have an attribute ``budget``: the seconds after which each call has ended for
-    sure. One without it is watched by a timer.
+    sure; one without it is watched by a timer. It may have a method ``findings()`` that looks at
+    how the store is set up, for an app that starts, and returns a sequence of `Finding`.
     """
 
     async def hit(self, hits: Sequence[Hit]) -> tuple[Decision, ...]:

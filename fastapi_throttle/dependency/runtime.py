@@ -24,6 +24,7 @@ from fastapi_throttle.identity import (
 from fastapi_throttle.identity.identity import ConnectionResolver, logger, warn_once
 from fastapi_throttle.model import Hit, Policy
 from fastapi_throttle.override import overrides
+from fastapi_throttle.resilience.startup import POLICY as STARTUP_POLICY
 from fastapi_throttle.settings import ThrottleSettings
 from fastapi_throttle.web import Fields, RequestLedger, ledger_of
 from fastapi_throttle.web.ledger import open_ledger
@@ -72,6 +73,7 @@ class Runtime:
         self.fields = Fields(settings.fields, settings.legacy_reset)
         self._digest = Digest(secret.get_secret_value().encode() if secret else None)
         self._prefix = settings.key_prefix
+        self._startup = settings.startup
         # Who comes once mostly comes again, and digests take a tenth of a check's time.
         self._start = lru_cache(maxsize=_REMEMBERED)(self._make_start)
         self._ends = lru_cache(maxsize=_REMEMBERED)(self._make_ends)
@@ -103,6 +105,15 @@ class Runtime:
         if overrides.active is not None:
             overrides.active.claimed(self, bucket, identity, hit)
         return hit
+
+    async def start(self) -> None:
+        """Look at the store, as the settings say.
+
+        Raises:
+            BackendError: A store that works is required, and it does not.
+        """
+        hit = self.hit(("startup",), STARTUP_POLICY, Identity("all", b""), 1)
+        await self.decider.start(hit, self._startup)
 
     async def decide_before_body(self, scope: Scope) -> bool:
         """Decide the limits of a request's route that ask for it; return whether all admit."""

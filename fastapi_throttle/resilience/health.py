@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Literal, get_args
 
 from fastapi_throttle.clock import monotonic, wall_clock
@@ -54,8 +53,8 @@ class HealthRecord:
 
     def report(self) -> Health:
         """Return what is known now."""
-        failures = MappingProxyType(dict(self._failures))
-        return Health("ok" if self._is_ok else "degraded", self._error, self._since, failures)
+        state: Literal["ok", "degraded"] = "ok" if self._is_ok else "degraded"
+        return Health(state, self._error, self._since, dict(self._failures))
 
     def count(self, fault: Fault) -> None:
         """Count a check that is decided without the store."""

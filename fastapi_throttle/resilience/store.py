@@ -5,7 +5,7 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from fastapi_throttle.backends import Backend
+from fastapi_throttle.backends import Backend, Finding
 from fastapi_throttle.clock import monotonic
 from fastapi_throttle.errors import BackendError, Fault, ThrottleError
 from fastapi_throttle.model import Decision, Hit
@@ -66,6 +66,15 @@ class Store:
     async def reset(self, hits: Sequence[Hit], budget: Budget | None) -> None:
         """See `Backend.reset`."""
         await self._ask(self._backend.reset, hits, budget)
+
+    async def findings(self) -> Sequence[Finding]:
+        """See `Backend`.
+
+        Raises:
+            BackendError: The store could not answer.
+        """
+        look = getattr(self._backend, "findings", None)
+        return await look() if look else ()
 
     async def _ask(
         self,

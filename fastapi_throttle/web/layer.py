@@ -20,6 +20,7 @@ class ThrottleLayer:
     Args:
         app: What is wrapped.
         runtime: The wiring of the `Throttle`, for the dependencies of each request.
+        on_startup: Awaited before the app's lifespan begins; what it raises ends the start.
         on_shutdown: Awaited after the app's lifespan ended.
         decide_before_body: Asked before a body is read.
     """
@@ -29,21 +30,20 @@ class ThrottleLayer:
         app: ASGIApp,
         *,
         runtime: Any,
+        on_startup: Callable[[], Awaitable[None]],
         on_shutdown: Callable[[], Awaitable[None]],
         decide_before_body: Decide,
     ) -> None:
         self.app = app
         self._runtime = runtime
+        self._on_startup = on_startup
         self._on_shutdown = on_shutdown
         self._decide_before_body = decide_before_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] == "lifespan":
-            try:
-                await self.app(scope, receive, send)
-            finally:
-                await self._on_shutdown()
+            await self._live(scope, receive, send)
             return
 
         ledger = open_ledger(scope, self._runtime)
@@ -56,6 +56,22 @@ class ThrottleLayer:
             return send(message)
 
         await self.app(scope, receive, send_with_fields)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        received = [await receive()]
+
+        async def receive_again() -> Message:
+            return received.pop() if received else await receive()
+
+        try:
+            try:
+                await self._on_startup()
+            except Exception as error:
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                raise
+            await self.app(scope, receive_again, send)
+        finally:
+            await self._on_shutdown()
 
 
 def _write_fields(message: Message, ledger: RequestLedger) -> None:

@@ -12,6 +12,7 @@ from fastapi_throttle import (
     UNLIMITED,
     Backend,
     Decision,
+    Health,
     MemoryBackend,
     Policy,
     RateLimit,
@@ -62,6 +63,7 @@ per_tier = RateLimit(
 )
 smooth = RateLimit(10, 1.5, algorithm="gcra", burst=20, key=everyone())
 before_body = RateLimit(10, "1m", key=client_ip(trusted_hops=1), before_body=True)
+login = RateLimit(5, "1m", failure_mode="closed")
 by_key = RateLimit(10, "1m", key=api_key(APIKeyHeader(name="X-API-Key"), verify=lambda key: key))
 together = all_of(per_user, RateLimit(5, "1m", key=email(user)))
 exposed: tuple[str, ...] = EXPOSE_HEADERS
@@ -87,6 +89,11 @@ async def ws(socket: WebSocket) -> None:
     decision = await smooth.peek(socket)
     if not decision.allowed:
         raise RateLimitExceeded(decision)
+
+
+@app.get("/health")
+async def health() -> Health:
+    return throttle.health()
 
 
 async def job() -> bool:

@@ -4,9 +4,11 @@ from collections.abc import Callable, Sequence
 
 from redis.asyncio import Redis
 
+from fastapi_throttle.backends.protocol import Finding
 from fastapi_throttle.backends.redis import script
 from fastapi_throttle.backends.redis.batch import Check
 from fastapi_throttle.backends.redis.connections import Connections, connector
+from fastapi_throttle.backends.redis.findings import findings_of
 from fastapi_throttle.backends.redis.lane import MOST_CALLS, Lane
 from fastapi_throttle.backends.redis.per_loop import PerLoop
 from fastapi_throttle.errors import ConfigurationError
@@ -68,6 +70,10 @@ class RedisBackend:
         """See `Backend.reset`."""
         lane = await self._lanes.get()
         await lane.delete(tuple(key for hit in hits for key in hit.keys))
+
+    async def findings(self) -> list[Finding]:
+        """Look at the settings of the server; see `Backend`."""
+        return await findings_of(await self._lanes.get())
 
     async def aclose(self) -> None:
         """See `Backend.aclose`: closes the connections of the running event loop."""

@@ -17,6 +17,16 @@ _CONFIGURATION = (
     NoPermissionError,
     RedisClusterException,
 )
+# What redis-py has no exceptions for, and what a script meets inside the server.
+_CONFIGURATION_TEXTS = (
+    "NOAUTH",
+    "WRONGPASS",
+    "NOPERM",
+    "unknown command",
+    "Unknown Redis command",
+    "The user executing the script can't",
+)
+_KEY_TEXTS = ("WRONGTYPE", "value is not", "user_script:")
 
 
 def outage(error: BaseException, seconds: float) -> BackendError:
@@ -42,9 +52,9 @@ def _fault_of(error: BaseException) -> Fault:
         return "configuration"
     if isinstance(error, ResponseError):
         text = str(error)
-        if text.startswith(("NOAUTH", "WRONGPASS", "NOPERM", "unknown command")):
+        if text.startswith(_CONFIGURATION_TEXTS):
             return "configuration"
-        if text.startswith("WRONGTYPE") or "user_script" in text:
+        if text.startswith(_KEY_TEXTS):
             return "key"
     return "infrastructure"
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import chain
+from typing import Any
 
 from fastapi_throttle.backends.redis.batch import Batch, Check, Decisions
 from fastapi_throttle.backends.redis.connections import Connections
@@ -79,10 +80,18 @@ class Lane:
         Raises:
             BackendError: Redis did not answer within the budget.
         """
+        await self.ask("DEL", *keys)
+
+    async def ask(self, *command: str) -> Any:
+        """Send *command*, which rides with nobody, and return its reply.
+
+        Raises:
+            BackendError: Redis did not answer within the budget.
+        """
         deadline = self._loop.time() + self._budget
         try:
             async with asyncio.timeout_at(deadline):
-                await self._connections.ask("DEL", *keys)
+                return await self._connections.ask(*command)
         except Exception as error:
             raise self._fault(error, deadline) from error
 

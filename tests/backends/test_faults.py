@@ -1,0 +1,99 @@
+"""Whose fault an error is, told from what a real server says."""
+
+import asyncio
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError, RedisError
+from redis_server import RedisServer, free_port
+
+from fastapi_throttle.backends.redis.faults import outage
+
+SET = ("EVAL", "return redis.call('SET', KEYS[1], 1)", 1, "new")
+ACL = ("ACL", "SETUSER", "default")
+
+
+@pytest.fixture(scope="module")
+def server():
+    with RedisServer() as server:
+        yield server
+
+
+def error_of(port, command, **options):
+    async def ask():
+        async with Redis(port=port, protocol=2, **options) as client:
+            await client.execute_command(*command)
+
+    with pytest.raises(RedisError) as raised:
+        asyncio.run(ask())
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("EVAL", "return nil + 1", 0),
+        ("EVAL", "return redis.call('GET', KEYS[1])", 1, "list"),
+        ("EVAL", "return redis.call('INCR', KEYS[1])", 1, "text"),
+        ("GET", "list"),
+        ("INCR", "text"),
+    ],
+)
+def test_what_is_wrong_with_one_key(server, command):
+    server.client.flushall()
+    server.client.lpush("list", 1)
+    server.client.set("text", "x")
+
+    assert outage(error_of(server.port, command), 1).fault == "key"
+
+
+@pytest.mark.parametrize(
+    ("command", "denied", "allowed"),
+    [
+        (SET, ("-set",), ("+set",)),
+        (SET, ("-eval",), ("+eval",)),
+        (SET, ("resetkeys", "~other"), ("resetkeys", "~*")),
+        (("EVAL", "return redis.call('SET', 'new', 1)", 0), ("resetkeys", "~other"), ("~*",)),
+        (("EVAL", "return redis.call('NEVER')", 0), (), ()),
+        (("NEVER",), (), ()),
+    ],
+)
+def test_what_only_a_person_can_mend(server, command, denied, allowed):
+    server.client.execute_command(*ACL, *denied)
+    try:
+        assert outage(error_of(server.port, command), 1).fault == "configuration"
+    finally:
+        server.client.execute_command(*ACL, *allowed)
+
+
+def test_a_wrong_password_and_none():
+    with RedisServer(password="swordfish") as server:
+        for options in ({"password": "sturgeon"}, {}):
+            assert outage(error_of(server.port, SET, **options), 1).fault == "configuration"
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "right"),
+    [("maxmemory", "1", "0"), ("min-replicas-to-write", "1", "0")],
+)
+def test_what_is_wrong_with_the_server(server, name, wrong, right):
+    server.client.config_set(name, wrong)
+    try:
+        assert outage(error_of(server.port, SET), 1).fault == "infrastructure"
+    finally:
+        server.client.config_set(name, right)
+
+
+def test_what_is_wrong_with_the_way_to_it():
+    assert outage(error_of(free_port(), SET, retry=None), 1).fault == "infrastructure"
+
+
+def test_a_missing_permission_is_known_whatever_it_says():
+    assert outage(NoPermissionError("anything"), 1).fault == "configuration"
+
+
+def test_what_nobody_foresaw_is_an_outage():
+    error = AttributeError("'NoneType' object has no attribute 'writelines'")
+    told = outage(error, 1)
+
+    assert (told.fault, told.__cause__) == ("infrastructure", error)
