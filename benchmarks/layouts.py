@@ -5,7 +5,6 @@ care for clock steps, lost TTLs and unreadable state. All of them must first dec
 as the oracle does. The library's own script, whose layout is that of ring.lua, runs along.
 """
 
-import argparse
 import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,9 +12,11 @@ from typing import Any
 
 import redis
 
-from benchmarks import measure, scenes, traffic
+from benchmarks import field, measure, scenes, traffic
 from benchmarks.measure import Call, Command, Timing, storage_key
 from benchmarks.redis_server import own_redis
+from benchmarks.report import Section
+from benchmarks.run import Run
 from benchmarks.scenes import Scene, Subject
 from fastapi_throttle.algorithms import Claim, decide, sliding_window
 from fastapi_throttle.backends.redis import script
@@ -42,11 +43,9 @@ NOTE = (
 )
 
 
-def main() -> None:
-    """Check, measure, print."""
-    parser = argparse.ArgumentParser(prog="layouts", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=11, metavar="N", help="default 11")
-    rounds = parser.parse_args().rounds
+def scene(run: Run) -> Section:
+    """Check, then measure."""
+    field.show("layouts")
     with own_redis() as client:
         subjects = [
             *(candidate(client, name, label) for name, label in CANDIDATES.items()),
@@ -54,14 +53,16 @@ def main() -> None:
         ]
         for subject in subjects:
             check(client, subject)
-        print(f"## Layouts of the sliding window's log\n\n{NOTE}\n")
-        times = measure_times(client, subjects, rounds)
-        print(time_table(times))
+        times = measure_times(client, subjects, run.rounds)
         usage = measure_bytes(client, subjects)
-    print(
-        f"\nBytes with the limit used up (MEMORY USAGE, keys of 52 bytes):\n\n{bytes_table(usage)}"
+    parts = (
+        NOTE,
+        time_table(times),
+        "Bytes with the limit used up (MEMORY USAGE, keys of 52 bytes):",
+        bytes_table(usage),
+        conclusion(times, usage),
     )
-    print(f"\n{conclusion(times, usage)}")
+    return Section("Layouts of the sliding window's log", "\n\n".join(parts))
 
 
 # --- The scripts ----------------------------------------------------------------------------------
@@ -220,7 +221,3 @@ def in_single_units(scene: Scene) -> Scene:
 def single_units(calls: Iterable[Call]) -> list[Call]:
     """Split each call into as many of cost 1."""
     return [call._replace(cost=1) for call in calls for _ in range(call.cost)]
-
-
-if __name__ == "__main__":
-    main()

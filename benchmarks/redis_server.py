@@ -18,8 +18,8 @@ POLL_SECONDS = 0.02
 
 
 @contextlib.contextmanager
-def own_redis() -> Iterator[redis.Redis]:
-    """Run a server that keeps nothing, and yield a client of it."""
+def own_redis(*options: str) -> Iterator[redis.Redis]:
+    """Run a server that keeps nothing, with further *options*, and yield a client of it."""
     program = shutil.which("redis-server")
     if program is None:
         sys.exit("The benchmarks need redis-server on PATH; scripts/test says how to get it.")
@@ -27,7 +27,7 @@ def own_redis() -> Iterator[redis.Redis]:
     with tempfile.TemporaryDirectory(prefix="throttle-bench-") as directory:
         log = Path(directory, "redis.log")
         command = [program, "--port", str(port), "--bind", HOST, "--dir", directory]
-        command += ["--save", "", "--appendonly", "no", "--logfile", str(log)]
+        command += ["--save", "", "--appendonly", "no", "--logfile", str(log), *options]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         try:
             with redis.Redis(host=HOST, port=port) as client:
@@ -36,6 +36,11 @@ def own_redis() -> Iterator[redis.Redis]:
         finally:
             process.terminate()
             process.wait()
+
+
+def url_of(client: redis.Redis) -> str:
+    """Return the address of a client's server."""
+    return f"redis://{HOST}:{client.connection_pool.connection_kwargs['port']}"
 
 
 def _wait_for(client: redis.Redis, process: subprocess.Popen[bytes], log: Path) -> None:

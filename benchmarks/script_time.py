@@ -1,19 +1,15 @@
-"""Measures the script: server time per call and bytes per partition, against a plain GCRA script.
+"""The script alone: server time per call and bytes per partition, against a plain GCRA script."""
 
-Prints Markdown tables; the exit status is 1 when a goal of DESIGN, section 5, is missed.
-"""
-
-import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import redis
 
-from benchmarks import measure, traffic
+from benchmarks import field, measure, traffic
 from benchmarks.measure import Call, Command, Timing
 from benchmarks.redis_server import own_redis
+from benchmarks.report import Goal, Section
+from benchmarks.run import Run
 from benchmarks.scenes import LIMITS, Scene, Subject, bytes_of, compare, groups, used_up
 from fastapi_throttle.algorithms import ALGORITHMS, gcra, sliding_window
 from fastapi_throttle.backends.redis import script
@@ -32,40 +28,26 @@ BYTES_GOALS = {
 }
 
 
-class Goal(NamedTuple):
-    """What is to be reached."""
-
-    what: str
-    measured: float
-    at_most: float
-
-    @property
-    def is_met(self) -> bool:
-        """Whether it is."""
-        return self.measured <= self.at_most
-
-
-def main() -> None:
-    """Measure, print, and judge."""
-    parser = argparse.ArgumentParser(prog="script_time", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=11, metavar="N", help="default 11")
-    rounds = parser.parse_args().rounds
+def scene(run: Run) -> Section:
+    """Measure all of it."""
     goals: list[Goal] = []
+    parts = []
     with own_redis() as client:
         subjects = load_subjects(client)
-        print("## Script time: microseconds per call, and the ratio to a plain GCRA script")
         for group in groups():
-            timings = [compare(client, scene, subjects, rounds) for scene in group.scenes]
-            print(f"\n{group.title}\n\n{time_table(group.scenes, timings)}")
+            field.show(f"script: {group.title}")
+            timings = [compare(client, scene, subjects, run.rounds) for scene in group.scenes]
+            parts.append(f"{group.title}\n\n{time_table(group.scenes, timings)}")
             if group.is_judged:
                 goals += time_goals(group.scenes, timings)
         usage = measure_bytes(client, subjects)
-    print(f"\n## Bytes per partition\n\n{BYTES_NOTE}\n\n{bytes_table(usage)}")
+    parts.append(f"### Bytes per partition\n\n{BYTES_NOTE}\n\n{bytes_table(usage)}")
     goals += bytes_goals(usage)
-    print(f"\n## Goals\n\n{goals_table(goals)}", flush=True)
-    missed = [goal.what for goal in goals if not goal.is_met]
-    if missed:
-        sys.exit(f"Missed: {'; '.join(missed)}")
+    return Section(
+        "The script: microseconds per call, and the ratio to a plain GCRA script",
+        "\n\n".join(parts),
+        goals,
+    )
 
 
 # --- The scripts ----------------------------------------------------------------------------------
@@ -168,16 +150,3 @@ def bytes_goals(usage: dict[int, dict[str, int]]) -> Iterator[Goal]:
     for name, goals in BYTES_GOALS.items():
         for limit, at_most in goals.items():
             yield Goal(f"{name}, limit {limit:,}: bytes", usage[limit][name], at_most)
-
-
-def goals_table(goals: Sequence[Goal]) -> str:
-    """Format the goals."""
-    rows = [
-        [goal.what, f"{goal.measured:,.4g}", f"{goal.at_most:,.4g}", "yes" if goal.is_met else "NO"]
-        for goal in goals
-    ]
-    return measure.table(["goal", "measured", "at most", "met"], rows)
-
-
-if __name__ == "__main__":
-    main()
