@@ -38,9 +38,14 @@ class Entry(NamedTuple):
     settings: tuple[tuple[str, str], ...] = ()
 
     @property
+    def is_ours(self) -> bool:
+        """Whether it is this library."""
+        return self.module == "throttle"
+
+    @property
     def is_peer(self) -> bool:
         """Whether it is a library that ours is compared with."""
-        return self.module not in ("throttle", "plain")
+        return not self.is_ours and self is not PLAIN
 
 
 # As the README asks for it.
@@ -48,9 +53,23 @@ SECRET = (("FASTAPI_THROTTLE_SECRET", "only-for-benchmarks"),)
 PLAIN = Entry("plain EVALSHA", "plain", "plain", OURS)
 SLIDING = Entry("fastapi_throttle sliding-window", "throttle", "sliding-window", OURS, SECRET)
 GCRA = Entry("fastapi_throttle gcra", "throttle", "gcra", OURS, SECRET)
-PEER_ENTRIES = [
-    Entry("fastapi-limiter 0.1.6", "fastapi_limiter_01", "fixed", LIMITER_01),
-]
+SLIDING_ASKING = Entry(
+    "the same, no denial cache",
+    "throttle",
+    "sliding-window",
+    OURS,
+    (*SECRET, ("FASTAPI_THROTTLE_DENIAL_CACHE", "false")),
+)
+LIMITER = Entry("fastapi-limiter 0.1", "fastapi_limiter_01", "fixed", LIMITER_01)
+LIMITS = [Entry(f"limits {name}", "limits", name) for name in ("fixed", "sliding", "moving")]
+THROTTLED = [Entry(f"throttled-py {name}", "throttled", name) for name in ("gcra", "fixed")]
+PYRATE = [Entry(f"pyrate-limiter {name}", "pyrate", name) for name in ("log", "token bucket")]
+SLOWAPI, SLOWAPI_HEADERS = (
+    Entry(f"slowapi{suffix}", "slowapi", f"fixed{suffix}") for suffix in ("", ", with headers")
+)
+REDIS_SDK = Entry("fastapi-redis-sdk", "redis_sdk", "fixed")
+LIMITER_02 = Entry("fastapi-limiter 0.2", "fastapi_limiter_02", "log")
+PEER_ENTRIES = [LIMITER, LIMITER_02, *LIMITS, *THROTTLED, *PYRATE, REDIS_SDK, SLOWAPI]
 ENTRIES = [PLAIN, SLIDING, GCRA, *PEER_ENTRIES]
 
 
@@ -119,9 +138,10 @@ class Field:
         return self._workers[entry]
 
     def close(self) -> None:
-        """End all processes."""
+        """End all processes; who is asked again gets a new one."""
         for worker in self._workers.values():
             worker.close()
+        self._workers.clear()
 
 
 @contextlib.contextmanager

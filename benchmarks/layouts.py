@@ -53,7 +53,7 @@ def scene(run: Run) -> Section:
         ]
         for subject in subjects:
             check(client, subject)
-        times = measure_times(client, subjects, run.rounds)
+        times = measure_times(client, subjects, run.short_rounds)
         usage = measure_bytes(client, subjects)
     parts = (
         NOTE,

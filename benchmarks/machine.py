@@ -1,21 +1,36 @@
-"""Prints the head of the results: what they were measured with."""
+"""What the results were measured with."""
 
 import os
 import platform
 import re
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
-import redis
+PEERS = Path(__file__).with_name("peers.txt")
+# What all environments hold.
+COMMON = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "redis", "hiredis")
 
 
-def main() -> None:
-    """Print it."""
-    print("# What the script costs inside Redis\n")
-    print("Made by scripts/bench. Trust the ratios: a machine that others use gives other times.\n")
-    print(f"- Machine: {os.cpu_count()} cores, {cpu_model()}")
-    print(f"- Server: {server_version()}, on the same machine")
-    print(f"- Client: Python {platform.python_version()}, redis-py {redis.__version__}")
+def description() -> str:
+    """Return machine and versions as a list."""
+    common = ", ".join(f"{name} {version(name)}" for name in COMMON)
+    lines = (
+        f"Machine: {os.cpu_count()} cores, {cpu_model()}",
+        f"Server: {server_version()}, on the same machine",
+        f"Everybody: Python {platform.python_version()}, {common}",
+        f"Peers: {', '.join(peer_versions())}",
+    )
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def peer_versions() -> list[str]:
+    """Return names and versions of what stands in peers.txt."""
+    lines = PEERS.read_text(encoding="utf-8").splitlines()
+    packages = {
+        package for line in lines if not line.startswith("#") for package in line.split()[1:]
+    }
+    return [package.replace("==", " ") for package in sorted(packages, key=str.lower)]
 
 
 def cpu_model() -> str:
@@ -33,7 +48,3 @@ def server_version() -> str:
     run = subprocess.run(["redis-server", "--version"], capture_output=True, text=True, check=True)
     match = re.search(r"^(\S+).* v=(\S+)", run.stdout)
     return f"{match[1]} {match[2]}" if match else run.stdout.strip()
-
-
-if __name__ == "__main__":
-    main()

@@ -2,8 +2,8 @@
 
 from benchmarks import field, measure
 from benchmarks.field import GCRA, SLIDING, CannotError, Entry
-from benchmarks.report import Goal, Section
-from benchmarks.rounds import Numbers, Outcome, in_turns
+from benchmarks.report import Goal, Section, number
+from benchmarks.rounds import Numbers, Outcome, check_bound, in_turns, notes
 from benchmarks.run import Run
 
 SITUATIONS = {
@@ -20,18 +20,17 @@ def scene(run: Run) -> Section:
     """Measure all situations."""
     outcomes = {title: _measure(run, title) for title in SITUATIONS}
     judged = outcomes[JUDGED]
-    rows, notes = [], []
-    for entry in run.entries:
-        if entry in judged.reasons:
-            notes.append(f"\n\n{entry.title}: {judged.reasons[entry]}.")
-            continue
-        numbers = (outcome.number(entry, "rate") for outcome in outcomes.values())
-        rows.append([entry.title, *("-" if rate is None else f"{rate:,.0f}" for rate in numbers)])
-    text = f"{NOTE}\n\n{measure.table(['', *SITUATIONS], rows)}{''.join(notes)}"
+    rows = [
+        [entry.title, *(number(outcome.number(entry, "rate"), 0) for outcome in outcomes.values())]
+        for entry in run.entries
+        if entry in judged.rounds
+    ]
+    table = measure.table(["", *SITUATIONS], rows)
+    text = f"{NOTE}\n\n{table}{notes(outcomes.values())}"
     peer = judged.most((entry for entry in run.entries if entry.is_peer), "rate")
     goals = [
         Goal(
-            f"in memory, decisions/s, {name}, x fastest peer",
+            f"in memory, decisions/s, {name}, x fastest peer ({peer.title if peer else 'none'})",
             judged.ratio(entry, peer, "rate"),
             4,
             6,
@@ -49,7 +48,8 @@ def _measure(run: Run, title: str) -> Outcome:
     outcome = Outcome()
     for entry in run.entries:
         try:
-            run.field[entry].ask("checks.touch", **common)
+            check_bound(run.field[entry], "memory", "", f"user:{title[0]}{keys}")
+            run.field[entry].ask("checks.touch", **common, callers=1)
         except CannotError as error:
             outcome.reasons[entry] = str(error)
 

@@ -23,7 +23,7 @@ def own_redis(*options: str) -> Iterator[redis.Redis]:
     program = shutil.which("redis-server")
     if program is None:
         sys.exit("The benchmarks need redis-server on PATH; scripts/test says how to get it.")
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="throttle-bench-") as directory:
         log = Path(directory, "redis.log")
         command = [program, "--port", str(port), "--bind", HOST, "--dir", directory]
@@ -54,7 +54,8 @@ def _wait_for(client: redis.Redis, process: subprocess.Popen[bytes], log: Path) 
     sys.exit(f"redis-server did not start:\n{log.read_text() if log.exists() else ''}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a loopback port that nobody listens on."""
     with socket.create_server((HOST, 0)) as listener:
         number: int = listener.getsockname()[1]
         return number

@@ -49,9 +49,9 @@ def goals_table(goals: Iterable[Goal]) -> str:
     rows = [
         [
             goal.what,
-            f"{'>=' if goal.is_floor else '<='} {_number(goal.must)}",
-            _number(goal.goal),
-            _number(goal.measured),
+            f"{'>=' if goal.is_floor else '<='} {_figures(goal.must)}",
+            _figures(goal.goal),
+            _figures(goal.measured),
             _word(goal),
         ]
         for goal in goals
@@ -67,7 +67,11 @@ def _word(goal: Goal) -> str:
     return "must"
 
 
-def _number(number: float | None) -> str:
-    if number is None:
-        return "-"
-    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+def number(value: float | None, digits: int) -> str:
+    """Format a number with so many decimals, or that there is none."""
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def _figures(value: float | None) -> str:
+    """Format a number in three figures."""
+    return number(value, 0) if value is None or value >= 100 else f"{value:.3g}"

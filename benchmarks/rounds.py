@@ -4,10 +4,14 @@ Numbers are medians over the rounds; a ratio is the median of the ratios within 
 a machine that others use is faster one second and slower the next.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
+from types import MappingProxyType
 
-from benchmarks.field import CannotError, Entry
+from benchmarks.field import CannotError, Entry, Worker
+
+# What every contender must do before it is timed: admit about so many of so many checks.
+LIMIT, WINDOW, CHECKS = 10, 60, 30
 
 Numbers = dict[str, float]
 
@@ -20,9 +24,9 @@ class Outcome:
         reasons: Why the others did not.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reasons: Mapping[Entry, str] = MappingProxyType({})) -> None:
         self.rounds: dict[Entry, list[Numbers]] = {}
-        self.reasons: dict[Entry, str] = {}
+        self.reasons: dict[Entry, str] = dict(reasons)
 
     def number(self, entry: Entry, what: str) -> float | None:
         """Return the median."""
@@ -38,8 +42,34 @@ class Outcome:
 
     def most(self, entries: Iterable[Entry], what: str) -> Entry | None:
         """Return who has the largest number."""
-        numbers = {entry: self.number(entry, what) or 0.0 for entry in entries}
-        return max(numbers, key=lambda entry: numbers[entry], default=None)
+        numbers = {entry: self.number(entry, what) for entry in entries if entry in self.rounds}
+        return max(numbers, key=lambda entry: numbers[entry] or 0.0, default=None)
+
+
+def notes(outcomes: Iterable[Outcome]) -> str:
+    """Return who did not take part and why, as what follows a table."""
+    reasons: dict[str, str] = {}
+    for outcome in outcomes:
+        for entry, reason in outcome.reasons.items():
+            reasons.setdefault(entry.title, reason)
+    if not reasons:
+        return ""
+    return "\n\nNot measured: " + "; ".join(f"{who} ({why})" for who, why in reasons.items()) + "."
+
+
+def check_bound(worker: Worker, store: str, url: str, key: str) -> None:
+    """Make sure that a contender limits.
+
+    Raises:
+        CannotError: It admits another number than its limit, or cannot at all.
+    """
+    counts = worker.ask(
+        "checks.admitted", store=store, url=url, rule=(LIMIT, WINDOW), key=key, checks=CHECKS
+    )
+    # What a smooth algorithm pays back in a moment may be one more.
+    if any(count not in (LIMIT, LIMIT + 1) for count in counts):
+        message = f"admitted {counts} of {CHECKS} checks at a limit of {LIMIT}"
+        raise CannotError(message)
 
 
 def in_turns(

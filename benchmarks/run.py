@@ -20,3 +20,8 @@ class Run(NamedTuple):
     entries: Sequence[Entry]
     rounds: int
     is_quick: bool
+
+    @property
+    def short_rounds(self) -> int:
+        """How often what takes little time is done: its numbers are to be steadier."""
+        return self.rounds if self.is_quick else 2 * self.rounds + 1

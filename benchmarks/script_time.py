@@ -36,7 +36,7 @@ def scene(run: Run) -> Section:
         subjects = load_subjects(client)
         for group in groups():
             field.show(f"script: {group.title}")
-            timings = [compare(client, scene, subjects, run.rounds) for scene in group.scenes]
+            timings = [compare(client, scene, subjects, run.short_rounds) for scene in group.scenes]
             parts.append(f"{group.title}\n\n{time_table(group.scenes, timings)}")
             if group.is_judged:
                 goals += time_goals(group.scenes, timings)

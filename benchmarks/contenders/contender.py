@@ -4,8 +4,11 @@ An adapter does for its library what the library's own manual says, with a pool 
 is large enough for the most checks at once, and nothing that makes it slower or faster than it is.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from fastapi import Depends, FastAPI, HTTPException, Request
 
 # More checks at once than any scene has: redis-py refuses, rather than waits, when a pool is empty.
 CONNECTIONS = 512
@@ -25,7 +28,7 @@ class CannotError(Exception):
 
 
 class Contender:
-    """One library in one configuration; a scene that it does not override is none of its."""
+    """One library in one configuration."""
 
     async def on_redis(self, url: str, rule: Rule) -> Check:
         """Return what counts a key in Redis and tells whether it is admitted."""
@@ -37,7 +40,33 @@ class Contender:
         message = "does not count in the process"
         raise CannotError(message)
 
-    def app(self, url: str, rules: Mapping[str, Rule]) -> Any:
-        """Return a FastAPI app: a route per rule, who pays is the address, and ``/free``."""
-        message = "has nothing for FastAPI"
-        raise CannotError(message)
+    def app(self, url: str, rules: Mapping[str, Rule]) -> FastAPI:
+        """Return an app with ``/free`` and a route per rule; who pays is the client's address.
+
+        For a library that has nothing for FastAPI, the dependency that its users write.
+        """
+        checks: dict[str, Check] = {}
+
+        @asynccontextmanager
+        async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+            for name, rule in rules.items():
+                checks[name] = await self.on_redis(url, rule)
+            yield
+
+        def limit(name: str) -> Callable[[Request], Awaitable[None]]:
+            async def ask(request: Request) -> None:
+                if not await checks[name](f"{name}:{request.client.host}"):
+                    raise HTTPException(429)
+
+            return ask
+
+        app = FastAPI(lifespan=lifespan)
+        app.get("/free")(answer)
+        for name in rules:
+            app.get(f"/{name}", dependencies=[Depends(limit(name))])(answer)
+        return app
+
+
+async def answer() -> dict[str, str]:
+    """Answer a request: what every limited and every free route does."""
+    return {"hello": "world"}

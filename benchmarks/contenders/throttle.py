@@ -1,9 +1,10 @@
 """fastapi_throttle, through its public names."""
 
 from collections.abc import Mapping
-from typing import Any
 
-from benchmarks.contenders.contender import Check, Contender, Rule
+from fastapi import Depends, FastAPI
+
+from benchmarks.contenders.contender import Check, Contender, Rule, answer
 from fastapi_throttle import MemoryBackend, RateLimit, RedisBackend, Throttle
 from fastapi_throttle.model import AlgorithmName
 
@@ -22,12 +23,20 @@ class Ours(Contender):
         """See `Contender.in_memory`."""
         return self._check(Throttle(backend=MemoryBackend()), rule)
 
-    def app(self, url: str, rules: Mapping[str, Rule]) -> Any:
+    def app(self, url: str, rules: Mapping[str, Rule]) -> FastAPI:
         """See `Contender.app`."""
-        raise NotImplementedError
+        app = FastAPI()
+        Throttle(app, backend=RedisBackend(url))
+        app.get("/free")(answer)
+        for name, rule in rules.items():
+            app.get(f"/{name}", dependencies=[Depends(self._limit(rule))])(answer)
+        return app
+
+    def _limit(self, rule: Rule, name: str | None = None) -> RateLimit:
+        return RateLimit(rule.limit, rule.window, name=name, algorithm=self._algorithm)
 
     def _check(self, throttle: Throttle, rule: Rule) -> Check:
-        limit = RateLimit(rule.limit, rule.window, name="bench", algorithm=self._algorithm)
+        limit = self._limit(rule, "bench")
 
         async def check(key: str) -> bool:
             decision = await throttle.hit(limit, key)
@@ -42,5 +51,4 @@ class Ours(Contender):
 CONTENDERS = {
     "sliding-window": Ours("sliding-window"),
     "gcra": Ours("gcra"),
-    "fixed-window": Ours("fixed-window"),
 }

@@ -1,0 +1,173 @@
+"""Requests to uvicorn: a limited route against the same route without a limit."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import redis
+
+from benchmarks import field, measure
+from benchmarks.checks import server_numbers
+from benchmarks.field import (
+    GCRA,
+    LIMITER,
+    LIMITER_02,
+    LIMITS,
+    PLAIN,
+    REDIS_SDK,
+    SLIDING,
+    SLOWAPI,
+    SLOWAPI_HEADERS,
+    THROTTLED,
+    CannotError,
+    Entry,
+)
+from benchmarks.redis_server import own_redis, url_of
+from benchmarks.report import Goal, Section, number
+from benchmarks.rounds import LIMIT, WINDOW, Numbers, Outcome, in_turns, notes
+from benchmarks.run import Run
+from benchmarks.uvicorn_server import Server
+
+FIXED = LIMITS[0]
+ENTRIES = (
+    *(PLAIN, SLIDING, GCRA, LIMITER, LIMITER_02, FIXED, THROTTLED[0], REDIS_SDK),
+    *(SLOWAPI, SLOWAPI_HEADERS),
+)
+FEW = (SLIDING,)
+RULES = {"bound": (LIMIT, WINDOW), "admitted": (10_000_000, 60), "refused": (1, 3_600)}
+SECONDS = 1
+NOTE = (
+    "wrk with 64 connections: requests per second, and the ratio to the same route of an app that "
+    "has no limiter, a moment before. One caller, or 10,000 addresses in turns. plain EVALSHA and "
+    "limits have nothing for FastAPI: their dependency is written by hand, and writes no fields. "
+    "Reads: by the server of Redis, per admitted request of one caller."
+)
+
+
+class Load(NamedTuple):
+    """What wrk asks for.
+
+    Attributes:
+        title: What it is called.
+        path: The route; ``free`` is asked of the app without a limiter.
+        free: The load that it is compared with.
+        is_spread: Whether many callers ask, not one.
+        is_admitted: Whether all are to be admitted; else all but the first refused.
+    """
+
+    title: str
+    path: str
+    free: str
+    is_spread: bool
+    is_admitted: bool
+
+
+LOADS = (
+    Load("free", "free", "free", is_spread=False, is_admitted=True),
+    Load("admitted", "admitted", "free", is_spread=False, is_admitted=True),
+    Load("refused", "refused", "free", is_spread=False, is_admitted=False),
+    Load("free, 10,000 callers", "free", "free, 10,000 callers", is_spread=True, is_admitted=True),
+    Load(
+        "admitted, 10,000 callers",
+        "admitted",
+        "free, 10,000 callers",
+        is_spread=True,
+        is_admitted=True,
+    ),
+)
+
+
+def scene(run: Run) -> Section:
+    """Measure with one worker and with two."""
+    outcomes = {workers: _measure(run, workers) for workers in (1, 2)}
+    parts = [NOTE]
+    for workers, outcome in outcomes.items():
+        title = "One worker" if workers == 1 else "Two workers"
+        parts.append(f"### {title}\n\n{_table(outcome)}{notes([outcome])}")
+    return Section("Requests to uvicorn", "\n\n".join(parts), _goals(outcomes))
+
+
+# --- Measuring ------------------------------------------------------------------------------------
+
+
+def _measure(run: Run, workers: int) -> Outcome:
+    entries = FEW if run.is_quick else ENTRIES
+    outcome = Outcome()
+    with own_redis("--databases", "64") as client, ExitStack() as servers:
+        free = servers.enter_context(Server(PLAIN, url_of(client), {}, workers=workers))
+        running: dict[Entry, Server] = {}
+        for at, entry in enumerate(entries):
+            field.show(f"uvicorn: {workers} of {entry.title}")
+            server = Server(entry, f"{url_of(client)}/{at}", RULES, workers=workers)
+            try:
+                running[entry] = servers.enter_context(server)
+                _check_bound(server)
+            except CannotError as error:
+                outcome.reasons[entry] = str(error)
+        field.show(f"uvicorn: {workers} workers, rounds")
+        in_turns(entries, run.rounds, lambda entry: _round(client, free, running[entry]), outcome)
+    return outcome
+
+
+def _check_bound(server: Server) -> None:
+    statuses = server.statuses("/bound", 3 * LIMIT)
+    admitted, refused = statuses.count(200), statuses.count(429)
+    if admitted not in (LIMIT, LIMIT + 1) or admitted + refused != len(statuses):
+        found = {status: statuses.count(status) for status in sorted(set(statuses))}
+        message = f"answered {found} to {len(statuses)} requests at a limit of {LIMIT}"
+        raise CannotError(message)
+
+
+def _round(client: redis.Redis, free: Server, server: Server) -> Numbers:
+    numbers: Numbers = {}
+    for load in LOADS:
+        before = server_numbers(client)
+        asked = free if load.path == "free" else server
+        seen = asked.load(f"/{load.path}", SECONDS, is_spread=load.is_spread)
+        after = server_numbers(client)
+        admitted = seen.requests - seen.refused
+        if seen.refused if load.is_admitted else admitted > 1:
+            message = f"{load.title}: {admitted:,} of {seen.requests:,} requests were admitted"
+            raise CannotError(message)
+        numbers[load.title] = seen.rate
+        numbers[f"{load.title}, x free"] = seen.rate / numbers[load.free]
+        numbers[f"{load.title}, reads"] = (after["reads"] - before["reads"] - 1) / seen.requests
+    return numbers
+
+
+# --- Telling and judging --------------------------------------------------------------------------
+
+
+def _table(outcome: Outcome) -> str:
+    rows = [
+        [
+            entry.title,
+            *(_cell(outcome, entry, load) for load in LOADS),
+            number(outcome.number(entry, "admitted, reads"), 3),
+        ]
+        for entry in outcome.rounds
+    ]
+    return measure.table(["", *(load.title for load in LOADS), "reads"], rows)
+
+
+def _cell(outcome: Outcome, entry: Entry, load: Load) -> str:
+    rate = number(outcome.number(entry, load.title), 0)
+    if load.title == load.free:
+        return rate
+    return f"{rate} ({number(outcome.number(entry, f'{load.title}, x free'), 2)})"
+
+
+def _goals(outcomes: Mapping[int, Outcome]) -> list[Goal]:
+    one, two = outcomes.values()
+    return [
+        _goal("1 worker", one, "admitted", 0.6, 0.8),
+        _goal("1 worker", one, "admitted, 10,000 callers", 0.6, 0.8),
+        _goal("1 worker", one, "refused", 0.85, 1.0),
+        _goal("2 workers", two, "admitted", 0.55, 0.75),
+        _goal("2 workers", two, "admitted, 10,000 callers", 0.55, 0.75),
+    ]
+
+
+def _goal(where: str, outcome: Outcome, what: str, must: float, goal: float) -> Goal:
+    measured = outcome.number(SLIDING, f"{what}, x free")
+    return Goal(f"uvicorn, {where}, c=64: {what}, x free", measured, must, goal, is_floor=True)
