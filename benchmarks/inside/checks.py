@@ -137,13 +137,13 @@ async def open_loop(
 
 
 async def _open(contender: Contender, store: str, url: str, rule: Sequence[int]) -> Check:
-    check = _opened.get((store, url, *rule))
+    check = _opened.get((contender, store, url, *rule))
     if check is None:
         if store == "memory":
             check = await contender.in_memory(Rule(*rule))
         else:
             check = await contender.on_redis(url, Rule(*rule))
-        _opened[store, url, *rule] = check
+        _opened[contender, store, url, *rule] = check
     return check
 
 
