@@ -107,7 +107,7 @@ def check(client: redis.Redis, subject: Subject) -> None:
         client.flushall()
         key = storage_key(0)
         commands = (subject.command(key, quota, call) for call in calls)
-        replies = [Verdict(*reply) for reply in measure.execute(client, commands)]
+        replies = list(map(measure.verdict_of, measure.execute(client, commands)))
         for at, (own, right) in enumerate(zip(replies, oracle(quota, calls), strict=True)):
             if own != right:
                 message = f"{subject.name}, limit {limit}, hit {at}: {own}, but it is {right}"

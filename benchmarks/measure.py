@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import redis
 
 from fastapi_throttle.backends.redis import script
+from fastapi_throttle.model import Verdict
 
 PIPELINE = 16
 
@@ -62,15 +63,15 @@ def script_time(client: redis.Redis, commands: Iterable[Command], *, is_admitted
     client.config_resetstat()
     replies = execute(client, commands)
     spent: float = client.info("commandstats")["cmdstat_evalsha"]["usec_per_call"]
-    if any((_wait(reply) == 0) != is_admitted for reply in replies):
+    if any((verdict_of(reply).wait_us == 0) != is_admitted for reply in replies):
         message = f"all calls were meant to be {'admitted' if is_admitted else 'refused'}"
         raise RuntimeError(message)
     return spent
 
 
-def _wait(reply: bytes | list[int]) -> int:
-    """Return what a script says first, in a list or in the binary text of the library's own."""
-    return reply[0] if isinstance(reply, list) else next(script.integers(reply))
+def verdict_of(reply: bytes | list[int]) -> Verdict:
+    """Read what a script says: a list, or the binary text of the library's own."""
+    return Verdict(*(reply if isinstance(reply, list) else script.integers(reply)))
 
 
 def clone(client: redis.Redis, keys: Sequence[str]) -> None:

@@ -32,7 +32,7 @@ end
 local wait = first + window - now
 if used >= limit then return { wait, 0, wait, newest + window - now } end
 used = used + 1
-if head and units * 128 < limit and now - opened < (window - window % 60) / 60 then
+if head and takes(opened, units) then
   if oldest == latest then wait = window end
   head = pack(">I6I6I4I4I4I4", opened, now, units + 1, used, oldest, latest)
   call("HSET", key, "h", head)

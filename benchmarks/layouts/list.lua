@@ -24,7 +24,7 @@ end
 local wait = first + window - now
 if used >= limit then return { wait, 0, wait, newest + window - now } end
 used = used + 1
-if tail and units * 128 < limit and now - opened < (window - window % 60) / 60 then
+if tail and takes(opened, units) then
   if is_alone then wait = window end
   call("LSET", key, "-1", pack(">I6I4I4I6", now, units + 1, used, opened))
 else

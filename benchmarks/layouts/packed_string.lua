@@ -24,7 +24,7 @@ used = used + 1
 local before, entry = "", pack(">I6I4", now, 1)
 if not text then
   opened = now
-elseif units * 128 < limit and now - opened < (window - window % 60) / 60 then
+elseif takes(opened, units) then
   if from + ENTRY > #text then wait = window end
   before, entry = string.sub(text, from, -ENTRY - 1), pack(">I6I4", now, units + 1)
 else

@@ -12,3 +12,8 @@ if not now then
   now = time[1] * 1000000 + time[2]
 end
 now = now % 2 ^ 48
+
+-- Whether the newest entry takes one more unit.
+local function takes(opened, units)
+  return opened == now or units * 128 < limit and now - opened < (window - window % 60) / 60
+end

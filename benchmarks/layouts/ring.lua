@@ -32,7 +32,7 @@ end
 
 local wait = first + window - now
 if used >= limit then return { wait, 0, wait, newest + window - now } end
-if is_warm and units * 128 < limit and now - opened < (window - window % 60) / 60 then
+if is_warm and takes(opened, units) then
   units = units + 1
   if count == 0 then first = now end
 elseif is_warm then
