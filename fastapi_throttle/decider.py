@@ -1,5 +1,6 @@
 """The one place that decides: the store, or what a limit's failure mode says when it cannot."""
 
+import math
 from collections.abc import Sequence
 
 from fastapi_throttle.backends import Backend
@@ -7,6 +8,7 @@ from fastapi_throttle.errors import BackendError
 from fastapi_throttle.model import Decision, FailureMode, Hit
 from fastapi_throttle.resilience import (
     Budget,
+    DenialCache,
     Fallback,
     Health,
     Startup,
@@ -29,6 +31,7 @@ class Decider:
         budget: Seconds that the checks of one request may take, in all.
         failure_mode: For limits that name none.
         workers: How many processes share a limit that is counted locally.
+        denial_cache: Whether to remember refusals of a store that has to be waited for.
 
     Attributes:
         budget: As given.
@@ -42,11 +45,15 @@ class Decider:
         budget: float = 0.25,
         failure_mode: FailureMode = "local",
         workers: int = 1,
+        denial_cache: bool = True,
     ) -> None:
         self.budget = budget
         self._backend = backend
         self._store = Store(backend, budget)
         self._fallback = Fallback(workers)
+        # A backend that is never waited for decides as fast as anybody remembers.
+        is_waited_for = getattr(backend, "budget", math.inf) > 0
+        self._denials = DenialCache() if denial_cache and is_waited_for else None
         self._enabled = enabled
         self._failure_mode = failure_mode
 
@@ -65,11 +72,20 @@ class Decider:
         """
         if not self._enabled:
             return tuple(Decision.unlimited(hit.policy) for hit in hits)
+        denials, asking = self._denials, None
+        if denials is not None:
+            denied = denials.find(hits)
+            if denied is not None:
+                return denied
+            asking = denials.asking()
         try:
-            return await self._store.hit(hits, budget)
+            decisions = await self._store.hit(hits, budget)
         except BackendError as error:
             mode = self._mode(failure_modes, error)
             return await self._fallback.hit(hits) if mode == "local" else _uncounted(hits, mode)
+        if denials and asking and not decisions[0].allowed:
+            denials.keep(hits, decisions, asking)
+        return decisions
 
     async def peek(
         self,
@@ -92,7 +108,12 @@ class Decider:
         Raises:
             BackendError: The store could not answer.
         """
-        await self._store.reset(hits, budget)
+        try:
+            await self._store.reset(hits, budget)
+        finally:
+            # Also if the store did not answer: it may have executed it.
+            if self._denials is not None:
+                self._denials.clear()
 
     async def start(self, hit: Hit, startup: Startup) -> None:
         """Look at the store before the first request does; see `look_at`.

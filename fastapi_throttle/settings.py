@@ -33,6 +33,8 @@ class ThrottleSettings(BaseSettings):
         failure_mode: What limits do that name no failure mode, while the store cannot answer:
             ``local`` counts in this process, ``closed`` answers 503, ``open`` admits.
         workers: How many processes share a limit that is counted locally, on all hosts.
+        denial_cache: Whether to refuse again what Redis refused, without asking it, until the retry
+            time and for at most a second. Another worker's reset is seen that much later.
         startup: Whether an app that starts looks at the store: ``ignore``, ``warn`` (tells what is
             wrong), ``require`` (does not start without a store that works).
         budget_ms: Milliseconds that checks may add to a request, whatever Redis does.
@@ -67,6 +69,7 @@ class ThrottleSettings(BaseSettings):
     enabled: bool = True
     failure_mode: FailureMode = "local"
     workers: int = Field(default=1, ge=1, le=100_000)
+    denial_cache: bool = True
     startup: Startup = "warn"
     budget_ms: int = Field(default=250, ge=1, le=60_000)
     redis_max_connections: int = Field(default=50, ge=1, le=10_000)

@@ -96,6 +96,7 @@ class Runtime:
             budget=self.settings.budget_ms / 1000,
             failure_mode=self.settings.failure_mode,
             workers=self.settings.workers,
+            denial_cache=self.settings.denial_cache,
         )
 
     def hit(self, bucket: Bucket, policy: Policy, identity: Identity, cost: int) -> Hit:

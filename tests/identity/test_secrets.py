@@ -135,7 +135,7 @@ def test_five_hundred_requests_leak_nothing(redis_url, redis_server, caplog):
 
     assert sum(text.startswith("429") for text in seen) > 50
     assert sum("Traceback" in text for text in seen) > 100
-    assert len(commands) > 200
+    assert len(commands) > 100
     assert len(stored) > 2 * 10
     everything = "\n".join([*seen, *commands, *stored, *logged])
     for secret in RAW:
