@@ -1,5 +1,6 @@
 """What users create once per app: it wires settings, backend and layer."""
 
+from functools import lru_cache
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,11 +11,12 @@ from fastapi_throttle.backends import Backend, MemoryBackend, RedisBackend
 from fastapi_throttle.dependency import RateLimit, Runtime
 from fastapi_throttle.dependency.buckets import limits_in
 from fastapi_throttle.dependency.claim import checked_cost
-from fastapi_throttle.dependency.runtime import STATE
+from fastapi_throttle.dependency.runtime import REMEMBERED, STATE
 from fastapi_throttle.errors import ConfigurationError
 from fastapi_throttle.identity import is_connection_only
 from fastapi_throttle.identity.identity import logger
 from fastapi_throttle.model import Decision, Hit
+from fastapi_throttle.override import overrides
 from fastapi_throttle.resilience import Health
 from fastapi_throttle.settings import ThrottleSettings
 from fastapi_throttle.web import ThrottleLayer, install_openapi, install_problem_details
@@ -60,6 +62,8 @@ class Throttle:
         self._default_key = default_key
         self._app: FastAPI | None = None
         self._runtime = Runtime(self.settings, self._backend, Starlette(), default_key)
+        # Who comes once mostly comes again.
+        self._claimed = lru_cache(maxsize=REMEMBERED)(self._make_claim)
         if app is not None:
             self.install(app)
 
@@ -76,6 +80,7 @@ class Throttle:
             raise ConfigurationError(message)
         self._app = app
         self._runtime = Runtime(self.settings, self._backend, app, self._default_key)
+        self._claimed.cache_clear()
         setattr(app.state, STATE, self._runtime)
         self._install_openapi(app)
         build = app.build_middleware_stack
@@ -177,14 +182,20 @@ class Throttle:
             )
 
     def _claim(self, limit: RateLimit | str, key: str, cost: int) -> tuple[RateLimit, Hit]:
-        buckets = self._runtime.buckets
-        known = buckets.named(limit) if isinstance(limit, str) else limit
+        if overrides.active is None:
+            return self._claimed(limit, key, cost)
+        # A test may change rules at any time, and wants to see every claim.
+        return self._make_claim(limit, key, cost)
+
+    def _make_claim(self, limit: RateLimit | str, key: str, cost: int) -> tuple[RateLimit, Hit]:
+        runtime = self._runtime
+        known = runtime.buckets.named(limit) if isinstance(limit, str) else limit
         if not isinstance(known, RateLimit):
             message = f"limit must be a RateLimit or the name of one, got {limit!r}"
             raise TypeError(message)
         policy = known.policy_outside_requests()
-        bucket, identity = buckets.of(known, None), self._runtime.parse(key)
-        return known, self._runtime.hit(bucket, policy, identity, cost)
+        bucket, identity = runtime.buckets.of(known, None), runtime.parse(key)
+        return known, runtime.hit(bucket, policy, identity, cost)
 
 
 def _check_types(app: object, backend: object, settings: object) -> None:

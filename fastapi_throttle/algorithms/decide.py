@@ -68,33 +68,36 @@ def decide(
         there is nothing to write. A refusal writes only what a clock step moved; a peek and a
         cost of 0 write nothing.
     """
-    fresh = [claim.algorithm.refresh(claim.state, claim.quota, now) for claim in claims]
-    states = [state for state, _ in fresh]
-    waits = [
-        claim.algorithm.wait(state, claim.quota, claim.cost, now) if claim.cost else 0
-        for claim, state in zip(claims, states, strict=True)
-    ]
-    admitted = not peek and not any(waits)
-    if admitted:
-        states = [
-            claim.algorithm.charge(state, claim.quota, claim.cost, now) if claim.cost else state
-            for claim, state in zip(claims, states, strict=True)
-        ]
-    verdicts = tuple(
-        _verdict(claim, state, wait, now)
-        for claim, state, wait in zip(claims, states, waits, strict=True)
-    )
-    stored = tuple(
-        state if claim.cost and not peek and (admitted or moved) else claim.state
-        for claim, state, (_, moved) in zip(claims, states, fresh, strict=True)
-    )
-    return verdicts, stored
+    if len(claims) == 1:
+        verdict, state = decide_one(claims[0], now, peek=peek)
+        return (verdict,), (state,)
+    tried = [decide_one(claim, now, peek=peek) for claim in claims]
+    if peek or not any(verdict.wait_us for verdict, _ in tried):
+        return tuple([verdict for verdict, _ in tried]), tuple([state for _, state in tried])
+    # One refuses, so none is charged: each says what it would say to a claim of its own.
+    told = [decide_one(claim, now, peek=True)[0] for claim in claims]
+    moved = [_moved(claim, now) for claim in claims]
+    return tuple(told), tuple(moved)
 
 
-def _verdict(claim: Claim, state: Any, wait: int, now: int) -> Verdict:
-    algorithm, quota = claim.algorithm, claim.quota
+def decide_one(claim: Claim, now: int, *, peek: bool = False) -> tuple[Verdict, Any]:
+    """Decide one claim that stands alone; see `decide`."""
+    algorithm, stored, quota, cost = claim
+    state, is_moved = algorithm.refresh(stored, quota, now)
+    wait = algorithm.wait(state, quota, cost, now) if cost else 0
+    if cost and not peek:
+        if not wait:
+            state = stored = algorithm.charge(state, quota, cost, now)
+        elif is_moved:
+            stored = state
     reset = algorithm.reset(state, quota, now)
     remaining = algorithm.remaining(state, quota, now)
     # What is full cannot hold one unit more; everything else can, after a wait.
     more = algorithm.wait(state, quota, remaining + 1, now) if reset else 0
-    return Verdict(wait, remaining, more, reset)
+    return Verdict(wait, remaining, more, reset), stored
+
+
+def _moved(claim: Claim, now: int) -> Any:
+    """Return the state to store after a refusal: what a clock step moved is written down."""
+    state, is_moved = claim.algorithm.refresh(claim.state, claim.quota, now)
+    return state if is_moved and claim.cost else claim.state

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fastapi_throttle.algorithms import ALGORITHMS, Claim, decide
+from fastapi_throttle.algorithms import ALGORITHMS, Claim, decide, decide_one
 from fastapi_throttle.clock import wall_clock
 from fastapi_throttle.errors import ConfigurationError
 from fastapi_throttle.model import SECOND_US, Decision, Hit, decisions_of
@@ -95,6 +95,8 @@ class MemoryBackend:
     def _decide_alone(self, hits: Sequence[Hit], *, peek: bool) -> tuple[Decision, ...]:
         now = self._clock()
         self._drop_what_is_over(now)
+        if len(hits) == 1 and len(hits[0].keys) == 1:
+            return (self._decide_one(hits[0], now, peek=peek),)
         places = [self._place(key) for hit in hits for key in hit.keys]
         quotas = [(hit, quota) for hit in hits for quota in hit.policy.quotas]
         claims = [
@@ -106,6 +108,15 @@ class MemoryBackend:
             if state is not claim.state:
                 self._store(place, state, now + verdict.reset_us)
         return decisions_of(hits, verdicts)
+
+    def _decide_one(self, hit: Hit, now: int, *, peek: bool) -> Decision:
+        policy, (key,), cost = hit
+        place = self._place(key)
+        claim = Claim(ALGORITHMS[policy.algorithm], self._read(place), policy.quotas[0], cost)
+        verdict, state = decide_one(claim, now, peek=peek)
+        if state is not claim.state:
+            self._store(place, state, now + verdict.reset_us)
+        return Decision(not verdict.wait_us, policy, (verdict,))
 
     def _place(self, key: str) -> str:
         """Return where *key* counts: by itself, or with the other newcomers of its bucket."""

@@ -29,7 +29,8 @@ from fastapi_throttle.settings import ThrottleSettings
 from fastapi_throttle.web import Fields, RequestLedger, ledger_of
 from fastapi_throttle.web.ledger import open_ledger
 
-_REMEMBERED = 4096
+# Of what many requests ask for: claims, callers, rules.
+REMEMBERED = 16_384
 # Of storage keys: a new layout of keys or states gets a new one.
 _VERSION = 1
 # Where an app's state holds the runtime of its throttle, or else of none.
@@ -75,8 +76,8 @@ class Runtime:
         self._prefix = settings.key_prefix
         self._startup = settings.startup
         # Who comes once mostly comes again, and digests take a tenth of a check's time.
-        self._start = lru_cache(maxsize=_REMEMBERED)(self._make_start)
-        self._ends = lru_cache(maxsize=_REMEMBERED)(self._make_ends)
+        self._start = lru_cache(maxsize=REMEMBERED)(self._make_start)
+        self._ends = lru_cache(maxsize=REMEMBERED)(self._make_ends)
 
     @property
     def decider(self) -> Decider:

@@ -55,17 +55,17 @@ class Store:
         self._needs: float = getattr(backend, "budget", math.inf)
         self.health = HealthRecord(clock)
 
-    async def hit(self, hits: Sequence[Hit], budget: Budget | None) -> tuple[Decision, ...]:
+    def hit(self, hits: Sequence[Hit], budget: Budget | None) -> Awaitable[tuple[Decision, ...]]:
         """See `Backend.hit`."""
-        return await self._ask(self._backend.hit, hits, budget)
+        return self._ask(self._backend.hit, hits, budget)
 
-    async def peek(self, hits: Sequence[Hit], budget: Budget | None) -> tuple[Decision, ...]:
+    def peek(self, hits: Sequence[Hit], budget: Budget | None) -> Awaitable[tuple[Decision, ...]]:
         """See `Backend.peek`."""
-        return await self._ask(self._backend.peek, hits, budget)
+        return self._ask(self._backend.peek, hits, budget)
 
-    async def reset(self, hits: Sequence[Hit], budget: Budget | None) -> None:
+    def reset(self, hits: Sequence[Hit], budget: Budget | None) -> Awaitable[None]:
         """See `Backend.reset`."""
-        await self._ask(self._backend.reset, hits, budget)
+        return self._ask(self._backend.reset, hits, budget)
 
     async def findings(self) -> Sequence[Finding]:
         """See `Backend`.
@@ -82,10 +82,7 @@ class Store:
         hits: Sequence[Hit],
         budget: Budget | None,
     ) -> T:
-        budget = budget or Budget(self._seconds, self._clock)
-        given = budget.left
-        if given <= 0:
-            raise self._not_asked(_NO_TIME, budget.fault)
+        given = self._seconds if budget is None else self._left_of(budget)
         # A store that was given up is asked now and then, to see whether it is back.
         is_probe = self._breaker.is_open
         if is_probe and not self._breaker.lets_through():
@@ -105,20 +102,27 @@ class Store:
                 self._breaker.abandon()
             raise
         finally:
-            budget.left -= self._clock() - started
+            if budget is not None:
+                budget.left -= self._clock() - started
         if not self._is_calm:
             self._answered(is_probe=is_probe)
         return reply
+
+    def _left_of(self, budget: Budget) -> float:
+        if budget.left <= 0:
+            raise self._not_asked(_NO_TIME, budget.fault)
+        return budget.left
 
     def _not_asked(self, message: str, fault: Fault) -> BackendError:
         self.health.count(fault)
         return BackendError(message, fault=fault)
 
     def _failed(
-        self, failure: BackendError, budget: Budget, given: float, *, is_probe: bool
+        self, failure: BackendError, budget: Budget | None, given: float, *, is_probe: bool
     ) -> None:
         fault, breaker = failure.fault, self._breaker
-        budget.lose(fault)
+        if budget is not None:
+            budget.lose(fault)
         self.health.count(fault)
         if fault == "key":
             self.health.tell(failure)
