@@ -40,13 +40,16 @@ class RedisCluster:
 
     Args:
         replicas: Whether every master has one.
+        is_whole_or_down: Whether all nodes answer nobody while one's slots are missing, as nodes
+            do that are not told otherwise.
 
     Attributes:
         nodes: All of them, masters first; who is what may change later.
         url: The address of two masters, as the library takes it.
     """
 
-    def __init__(self, *, replicas: bool = False) -> None:
+    def __init__(self, *, replicas: bool = False, is_whole_or_down: bool = True) -> None:
+        self._is_whole_or_down = is_whole_or_down
         # Outlives the nodes' own directories: a node that comes back is the same node.
         self._directory = tempfile.TemporaryDirectory()
         count = 2 * MASTERS if replicas else MASTERS
@@ -58,18 +61,19 @@ class RedisCluster:
     def __enter__(self) -> Self:
         for node in self.nodes:
             node.start()
-        first, *others = self.nodes[:MASTERS]
         slots = REDIS_CLUSTER_HASH_SLOTS
         for number, node in enumerate(self.nodes):
+            # Only while it knows nobody.
             node.client.cluster("SET-CONFIG-EPOCH", number + 1)
             if number < MASTERS:
                 low, high = slots * number // MASTERS, slots * (number + 1) // MASTERS - 1
                 node.client.cluster("ADDSLOTSRANGE", low, high)
+        for node in self.nodes:
             for other, bus_port in zip(self.nodes, self._bus_ports, strict=True):
                 if other is not node:
                     node.client.cluster("MEET", "127.0.0.1", other.port, bus_port)
         self._wait_until_all_know_all()
-        for master, replica in zip((first, *others), self.nodes[MASTERS:], strict=False):
+        for master, replica in zip(self.nodes, self.nodes[MASTERS:], strict=False):
             replica.client.cluster("REPLICATE", self.id_of(master))
         self.wait_until_ok()
         return self
@@ -86,6 +90,7 @@ class RedisCluster:
             *("--cluster-port", str(bus_port), "--cluster-node-timeout", str(NODE_TIMEOUT)),
             *("--cluster-announce-ip", "127.0.0.1", "--repl-diskless-sync-delay", "0"),
             *("--cluster-replica-validity-factor", "0"),
+            *("--cluster-require-full-coverage", "yes" if self._is_whole_or_down else "no"),
         )
 
     def _wait_until_all_know_all(self) -> None:

@@ -70,6 +70,15 @@ class RedisSentinel:
         config.write_text("\n".join(lines))
         return RedisServer(str(config), "--sentinel", password=password)
 
+    def stop_sentinels(self) -> None:
+        """Stop all Sentinels; they can be started again."""
+        for sentinel in self.sentinels:
+            sentinel.stop()
+        for config in Path(self._directory.name).iterdir():
+            # They wrote down where they worked, which is gone.
+            lines = config.read_text().splitlines()
+            config.write_text("\n".join(line for line in lines if not line.startswith("dir ")))
+
     def _are_in_step(self) -> bool:
         return all(
             replica.client.info("replication")["master_link_status"] == "up"

@@ -13,7 +13,8 @@ from oracle import hit_of, policy_of
 from redis_server import RedisServer
 
 from fastapi_throttle.backends import RedisBackend
-from fastapi_throttle.backends.redis.connections import Connections, connector
+from fastapi_throttle.backends.redis.addresses import Server, address_of
+from fastapi_throttle.backends.redis.connections import Connections
 from fastapi_throttle.backends.redis.per_loop import PerLoop
 
 POLICY = policy_of((1_000, 60_000_000))
@@ -69,8 +70,9 @@ def test_one_backend_serves_the_event_loops_of_several_threads(redis_url: str):
 
 
 def never_connected() -> PerLoop[Connections]:
-    connect = connector("redis://127.0.0.1", budget=1)
-    return PerLoop(lambda: Connections(connect))
+    address = address_of("redis://127.0.0.1", budget=1)
+    assert isinstance(address, Server)
+    return PerLoop(lambda: Connections(address.login.connect))
 
 
 def test_loops_that_start_and_end_in_other_threads_leave_connections_where_they_are():

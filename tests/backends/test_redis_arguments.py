@@ -27,6 +27,20 @@ URL = "redis://127.0.0.1:6379"
         ("redis://:swordfish@[::1", "'redis'"),
         ("redis://:swordfish@127.0.0.1?db=first", "'redis'"),
         ("redis://:swordfish@127.0.0.1?surprise=1", "'redis'"),
+        ("redis+proxy://:swordfish@127.0.0.1", "'redis\\+proxy'"),
+        ("redis+cluster://:swordfish@", "'redis\\+cluster'"),
+        ("redis+cluster://:swordfish@127.0.0.1,", "'redis\\+cluster'"),
+        ("redis+cluster://:swordfish@127.0.0.1,:7001", "'redis\\+cluster'"),
+        ("redis+cluster://:sword/fish@127.0.0.1", "'redis\\+cluster'"),
+        ("redis+cluster://:swordfish@127.0.0.1/1", "'redis\\+cluster'"),
+        ("redis+cluster://:swordfish@127.0.0.1?db=1", "'redis\\+cluster'"),
+        ("redis+cluster://:swordfish@127.0.0.1?surprise=1", "'redis\\+cluster'"),
+        ("unix+cluster://:swordfish@127.0.0.1", "'unix\\+cluster'"),
+        ("redis+sentinel://:swordfish@127.0.0.1", "'redis\\+sentinel'"),
+        ("redis+sentinel://:swordfish@127.0.0.1/", "'redis\\+sentinel'"),
+        ("redis+sentinel://:swordfish@127.0.0.1/limits/1", "'redis\\+sentinel'"),
+        ("redis+sentinel://:swordfish@127.0.0.1:port/limits", "'redis\\+sentinel'"),
+        ("redis+sentinel://:swordfish@127.0.0.1/limits?surprise=1", "'redis\\+sentinel'"),
     ],
 )
 def test_an_unusable_url_is_named_by_its_scheme(url: str, named: str):
@@ -39,9 +53,20 @@ def test_an_unusable_url_is_named_by_its_scheme(url: str, named: str):
     assert told.value.__suppress_context__
 
 
-@pytest.mark.parametrize("scheme", ["redis", "rediss", "unix"])
-def test_these_schemes_are_usable(scheme: str):
-    RedisBackend(f"{scheme}://127.0.0.1/0")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://127.0.0.1/0",
+        "rediss://127.0.0.1/0",
+        "unix://127.0.0.1/0",
+        "redis+cluster://127.0.0.1",
+        "rediss+cluster://user:swordfish@127.0.0.1:7001,[::1]:7002/0?ssl_cert_reqs=none",
+        "redis+sentinel://127.0.0.1,sentinel.internal:26380/limits",
+        "rediss+sentinel://user:swordfish@127.0.0.1/limits?db=1&sentinel_password=secret",
+    ],
+)
+def test_these_urls_are_usable(url: str):
+    RedisBackend(url)
 
 
 @pytest.mark.parametrize(
@@ -51,11 +76,11 @@ def test_these_schemes_are_usable(scheme: str):
         (6379, "int"),
         (b"redis://127.0.0.1", "bytes"),
         (redis.Redis(), "redis.client.Redis"),
-        (Sentinel([("127.0.0.1", 26379)]).master_for("service"), "redis.asyncio.client.Redis"),
+        (Sentinel([("127.0.0.1", 26379)]).slave_for("service"), "redis.asyncio.client.Redis"),
     ],
-    ids=["nothing", "a port", "bytes", "a client that blocks", "a client of a Sentinel"],
+    ids=["nothing", "a port", "bytes", "a client that blocks", "a client of replicas"],
 )
-def test_what_is_no_client_of_one_server_is_named_by_its_type(source: object, kind: str):
+def test_what_is_no_client_that_may_write_is_named_by_its_type(source: object, kind: str):
     with pytest.raises(ConfigurationError, match=rf"^url or client must be .* got .*{kind}$"):
         RedisBackend(source)
 

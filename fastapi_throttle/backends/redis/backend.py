@@ -1,16 +1,22 @@
 """Decides in one script call inside Redis."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 
 from fastapi_throttle.backends.protocol import Finding
 from fastapi_throttle.backends.redis import script
+from fastapi_throttle.backends.redis.addresses import Nodes, Service, address_of
 from fastapi_throttle.backends.redis.batch import Check
-from fastapi_throttle.backends.redis.connections import Connections, connector
+from fastapi_throttle.backends.redis.cluster import Cluster
+from fastapi_throttle.backends.redis.connections import Connections
 from fastapi_throttle.backends.redis.findings import findings_of
 from fastapi_throttle.backends.redis.lane import MOST_CALLS, Lane
+from fastapi_throttle.backends.redis.node import NodeLane
 from fastapi_throttle.backends.redis.per_loop import PerLoop
+from fastapi_throttle.backends.redis.sentinel import MasterConnections
+from fastapi_throttle.backends.redis.topology import Topology
 from fastapi_throttle.errors import ConfigurationError
 from fastapi_throttle.model import Decision, Hit
 
@@ -19,8 +25,9 @@ class RedisBackend:
     """Counts in Redis (or Valkey), in one atomic step for all who share it.
 
     Args:
-        url_or_client: ``redis://``, ``rediss://`` or ``unix://``; or a `redis.asyncio.Redis`
-            client, which serves as the address: it is neither used nor closed.
+        url_or_client: ``redis://``, ``rediss://``, ``unix://``, ``redis+sentinel://h:p,h:p/service``
+            or ``redis+cluster://h:p,h:p``; or a client of redis.asyncio, which serves as the
+            address: it is neither used nor closed.
         budget: Seconds one call may take in all: waiting for a connection, connecting, asking.
         max_connections: Connections per event loop and process.
         clock: Microseconds since the Unix epoch; None for the clock of the Redis server, the
@@ -35,7 +42,7 @@ class RedisBackend:
 
     def __init__(
         self,
-        url_or_client: "str | Redis",
+        url_or_client: "str | Redis | RedisCluster",
         *,
         budget: float = 0.25,
         max_connections: int = 50,
@@ -46,15 +53,21 @@ class RedisBackend:
                 message = f"{name} must be greater than 0, got {value}"
                 raise ConfigurationError(message)
         self.budget = budget
-        connect = connector(url_or_client, budget=budget)
-        self._lanes = PerLoop(
-            lambda: Lane(
-                Connections(connect),
-                budget=budget,
-                most_calls=min(MOST_CALLS, max_connections),
-                clock=clock,
-            )
+        address = address_of(url_or_client, budget=budget)
+        lane_to = partial(
+            Lane, budget=budget, most_calls=min(MOST_CALLS, max_connections), clock=clock
         )
+
+        def open_() -> Lane | Cluster:
+            if isinstance(address, Nodes):
+                lane_to_node = partial(NodeLane, **lane_to.keywords)
+                return Cluster(Topology(address, lane_to_node, patience=budget), budget=budget)
+            if isinstance(address, Service):
+                # Half of the budget is left for the master.
+                return lane_to(MasterConnections(address, patience=budget / 2))
+            return lane_to(Connections(address.login.connect))
+
+        self._lanes: PerLoop[Lane | Cluster] = PerLoop(open_)
 
     async def hit(self, hits: Sequence[Hit]) -> tuple[Decision, ...]:
         """See `Backend.hit`."""
@@ -72,8 +85,9 @@ class RedisBackend:
         await lane.delete(tuple(key for hit in hits for key in hit.keys))
 
     async def findings(self) -> list[Finding]:
-        """Look at the settings of the server; see `Backend`."""
-        return await findings_of(await self._lanes.get())
+        """Look at the settings of the server, or of all nodes that decide; see `Backend`."""
+        way = await self._lanes.get()
+        return await findings_of(await way.lanes() if isinstance(way, Cluster) else [way])
 
     async def aclose(self) -> None:
         """See `Backend.aclose`: closes the connections of the running event loop."""

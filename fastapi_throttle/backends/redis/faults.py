@@ -1,11 +1,16 @@
 """What it means when Redis does not answer, and whose fault it is."""
 
+import re
+
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
+    MasterDownError,
     NoPermissionError,
+    ReadOnlyError,
     RedisClusterException,
     ResponseError,
+    TryAgainError,
 )
 
 from fastapi_throttle.errors import BackendError, Fault
@@ -27,6 +32,8 @@ _CONFIGURATION_TEXTS = (
     "The user executing the script can't",
 )
 _KEY_TEXTS = ("WRONGTYPE", "value is not", "user_script:")
+# Redis before 7 puts its words about the script before those of the cause.
+_DEMOTED = re.compile("(?:^|: -)(?:READONLY|MASTERDOWN|NOREPLICAS) ")
 
 
 def outage(error: BaseException, seconds: float) -> BackendError:
@@ -46,10 +53,17 @@ def overload(error: BaseException, seconds: float) -> BackendError:
     return _caused(error, f"Too busy to ask Redis within {seconds} s", "overload")
 
 
+def is_demoted(error: ResponseError) -> bool:
+    """Tell whether *error* says that a server is no master, or none that may write."""
+    return isinstance(error, ReadOnlyError | MasterDownError) or bool(_DEMOTED.search(str(error)))
+
+
 def _fault_of(error: BaseException) -> Fault:
     """Return whose fault *error* is: the store's, unless it is known better."""
     if isinstance(error, _CONFIGURATION):
         return "configuration"
+    if isinstance(error, TryAgainError):
+        return "key"
     if isinstance(error, ResponseError):
         text = str(error)
         if text.startswith(_CONFIGURATION_TEXTS):

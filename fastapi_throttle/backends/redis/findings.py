@@ -1,6 +1,8 @@
-"""What about a server is not as a limiter wants it."""
+"""What about servers is not as a limiter wants it."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from fastapi_throttle.backends.protocol import Finding
 from fastapi_throttle.backends.redis.lane import Lane
@@ -10,12 +12,18 @@ from fastapi_throttle.errors import BackendError
 _OLDEST = (6, 0)
 
 
-async def findings_of(lane: Lane) -> list[Finding]:
-    """Look at the server's settings, as far as its user may.
+async def findings_of(lanes: Sequence[Lane]) -> list[Finding]:
+    """Look at the settings of the servers that *lanes* lead to, as far as their user may.
 
     Raises:
-        BackendError: Redis did not answer.
+        BackendError: One did not answer.
     """
+    found = await asyncio.gather(*map(_findings_of, lanes))
+    # What they have in common is told once.
+    return list(dict.fromkeys(chain.from_iterable(found)))
+
+
+async def _findings_of(lane: Lane) -> list[Finding]:
     info = _read(await _ask(lane, "INFO"))
     if not info:
         text = "its settings may not be read, so they were not looked at"

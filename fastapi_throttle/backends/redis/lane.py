@@ -53,6 +53,11 @@ class Lane:
         self._alarm: asyncio.TimerHandle | None = None
         self._answered_at = self._loop.time()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits for anything."""
+        return not (self._under_way or self._waiting)
+
     async def decide(self, check: Check) -> Decisions:
         """Decide *check*.
 
@@ -101,7 +106,7 @@ class Lane:
             self._alarm.cancel()
             self._alarm = None
         for check in chain(self._waiting, self._unanswered):
-            _tell(check, BackendError("The backend was closed"))
+            tell(check, BackendError("The backend was closed"))
         self._waiting.clear()
         for call in self._calls:
             call.cancel()
@@ -151,10 +156,10 @@ class Lane:
         try:
             async with asyncio.timeout_at(deadline):
                 for check, decisions in await self._call(checks):
-                    _tell(check, decisions)
+                    tell(check, decisions)
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits
             for check in checks:
-                _tell(check, self._fault(error, deadline))
+                tell(check, self._fault(error, deadline))
         finally:
             self._under_way -= 1
             self._leave_soon()
@@ -177,7 +182,7 @@ class Lane:
                 if check.deadline > now:
                     self._alarm = self._loop.call_at(check.deadline, self._give_up)
                     return
-                _tell(check, self._too_late(check))
+                tell(check, self._too_late(check))
             self._unanswered.popleft()
 
     def _too_late(self, check: Check) -> BackendError:
@@ -194,6 +199,7 @@ class Lane:
         return outage(error, self._budget)
 
 
-def _tell(check: Check, outcome: Decisions | BackendError) -> None:
+def tell(check: Check, outcome: Decisions | BackendError) -> None:
+    """Answer *check*, unless it rides alone or nobody waits any more."""
     if check.outcome is not None and not check.outcome.done():
         check.outcome.set_result(outcome)
