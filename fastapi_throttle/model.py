@@ -275,9 +275,12 @@ class Decision:
 
 def decisions_of(hits: Sequence[Hit], verdicts: Sequence[Verdict]) -> tuple[Decision, ...]:
     """Hand *verdicts*, one per quota, back to the hits that stood or fell together."""
+    admitted = True
+    for verdict in verdicts:
+        if verdict.wait_us:
+            admitted = False
     if len(hits) == 1:
-        return (Decision(not any(v.wait_us for v in verdicts), hits[0].policy, tuple(verdicts)),)
-    admitted = not any(verdict.wait_us for verdict in verdicts)
+        return (Decision(admitted, hits[0].policy, tuple(verdicts)),)
     decisions = []
     start = 0
     for hit in hits:

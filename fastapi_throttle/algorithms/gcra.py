@@ -51,5 +51,5 @@ def reset(arrival: int | None, quota: Quota, now: int) -> int:  # noqa: ARG001 -
 
 def before(verdict: Verdict, quota: Quota, units: int) -> Verdict:
     """See `Algorithm.before`: less was owed."""
-    owed = units * parameters(quota)[0]
-    return verdict._replace(remaining=verdict.remaining + units, reset_us=verdict.reset_us - owed)
+    wait, remaining, more, reset = verdict
+    return Verdict(wait, remaining + units, more, reset - units * parameters(quota)[0])

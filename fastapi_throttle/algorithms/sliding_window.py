@@ -93,4 +93,5 @@ def reset(log: Log | None, quota: Quota, now: int) -> int:
 
 def before(verdict: Verdict, quota: Quota, units: int) -> Verdict:  # noqa: ARG001 - see Algorithm
     """See `Algorithm.before`."""
-    return verdict._replace(remaining=verdict.remaining + units)
+    wait, remaining, more, reset = verdict
+    return Verdict(wait, remaining + units, more, reset)

@@ -226,7 +226,7 @@ def test_what_had_hardly_any_time_proves_nothing():
     store = Store(Unlimited(), 5)
     for _ in range(5):
         budget = Budget(5)
-        budget.left = 0.01
+        budget.left = 0.1
         failing(store, budget)
 
     assert store.health.report().state == "ok"

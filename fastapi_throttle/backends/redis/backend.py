@@ -71,12 +71,12 @@ class RedisBackend:
 
     async def hit(self, hits: Sequence[Hit]) -> tuple[Decision, ...]:
         """See `Backend.hit`."""
-        lane = await self._lanes.get()
+        lane = self._lanes.known() or await self._lanes.get()
         return await lane.decide(Check(hits, script.rule(hits, peek=False)))
 
     async def peek(self, hits: Sequence[Hit]) -> tuple[Decision, ...]:
         """See `Backend.peek`."""
-        lane = await self._lanes.get()
+        lane = self._lanes.known() or await self._lanes.get()
         return await lane.decide(Check(hits, script.rule(hits, peek=True)))
 
     async def reset(self, hits: Sequence[Hit]) -> None:

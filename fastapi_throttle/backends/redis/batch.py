@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice, repeat
+from itertools import repeat
 
 from fastapi_throttle.algorithms import ALGORITHMS
 from fastapi_throttle.backends.redis import script
@@ -10,7 +10,6 @@ from fastapi_throttle.errors import BackendError
 from fastapi_throttle.model import Decision, Hit, Verdict, decisions_of
 
 Decisions = tuple[Decision, ...]
-_INTEGERS = len(Verdict._fields)
 
 
 class Check:
@@ -84,7 +83,10 @@ class Batch:
 
 
 def _verdicts(claims: int, integers: Iterator[int]) -> list[Verdict]:
-    return [Verdict(*islice(integers, _INTEGERS)) for _ in range(claims)]
+    return [
+        Verdict(next(integers), next(integers), next(integers), next(integers))
+        for _ in range(claims)
+    ]
 
 
 def _one_by_one(

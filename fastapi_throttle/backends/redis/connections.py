@@ -8,11 +8,10 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from fastapi_throttle.backends.redis import script
 from fastapi_throttle.backends.redis.faults import is_demoted
+from fastapi_throttle.backends.redis.wire import Command, packed
 
 # Whether there is something to read, in the words of the installed redis-py.
 _HAS_DATA = "can_read" if hasattr(AbstractConnection, "can_read") else "can_read_destructive"
-
-Command = Sequence[str | bytes | int]
 
 
 class Connections:
@@ -70,8 +69,9 @@ class Connections:
             if connection.is_connected and await getattr(connection, _HAS_DATA)():
                 # Closed by the server while it was idle.
                 await connection.disconnect(nowait=True)
-            await connection.connect()
-            await connection.send_packed_command(_packed(connection, commands), check_health=False)
+            if not connection.is_connected:
+                await connection.connect()
+            await connection.send_packed_command(packed(commands), check_health=False)
             for _ in commands:
                 try:
                     replies.append(await connection.read_response())
@@ -99,12 +99,6 @@ class Connections:
         idle, self._idle = self._idle, []
         while idle:
             await idle.pop().disconnect()
-
-
-def _packed(connection: Any, commands: Sequence[Command]) -> Any:
-    if len(commands) == 1:
-        return connection.pack_command(*commands[0])
-    return connection.pack_commands(commands)
 
 
 def _checked(reply: Any) -> Any:

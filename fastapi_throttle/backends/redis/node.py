@@ -9,10 +9,11 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from fastapi_throttle.backends.redis import script
 from fastapi_throttle.backends.redis.batch import Batch, Check, Decisions
-from fastapi_throttle.backends.redis.connections import Command, Connections
+from fastapi_throttle.backends.redis.connections import Connections
 from fastapi_throttle.backends.redis.faults import outage
 from fastapi_throttle.backends.redis.lane import Lane, tell
 from fastapi_throttle.backends.redis.login import Login
+from fastapi_throttle.backends.redis.wire import Command
 from fastapi_throttle.clock import stand_in
 
 _ASKING: Command = ("ASKING",)

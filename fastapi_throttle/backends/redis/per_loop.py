@@ -39,6 +39,13 @@ class PerLoop(Generic[T]):
         self._inherited: list[object] = []
         self._pid = os.getpid()
 
+    def known(self) -> T | None:
+        """Return the one of the running loop, if there is one."""
+        if self._pid != os.getpid():
+            return None
+        opened = self._opened.get(asyncio.get_running_loop())
+        return opened.value if opened else None
+
     async def get(self) -> T:
         """Return the one of the running loop."""
         if self._pid != os.getpid():

@@ -43,7 +43,11 @@ def rule(hits: Sequence[Hit], *, peek: bool) -> bytes:
         hits: The group.
         peek: Only tell what would be decided.
     """
-    return b"".join((b"\1" if peek else b"\0", *(_claims(hit.policy, hit.cost) for hit in hits)))
+    start = b"\1" if peek else b"\0"
+    if len(hits) == 1:
+        policy, _, cost = hits[0]
+        return start + _claims(policy, cost)
+    return b"".join((start, *(_claims(hit.policy, hit.cost) for hit in hits)))
 
 
 @lru_cache(maxsize=4096)

@@ -9,10 +9,11 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from fastapi_throttle.backends.redis.addresses import Service
-from fastapi_throttle.backends.redis.connections import Command, Connections
+from fastapi_throttle.backends.redis.connections import Connections
 from fastapi_throttle.backends.redis.faults import is_demoted
 from fastapi_throttle.backends.redis.login import Host
 from fastapi_throttle.backends.redis.lookup import Lookup
+from fastapi_throttle.backends.redis.wire import Command
 
 # A master that was replaced as planned takes writes for some ten seconds more, and they are lost.
 # So the Sentinels are asked again behind the back of calls that come after the first of these
