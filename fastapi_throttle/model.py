@@ -166,8 +166,7 @@ class Outage(NamedTuple):
     retry_after: float | None
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Decision:
+class Decision(NamedTuple):
     """The outcome of one claim. All times in seconds.
 
     *limit*, *window*, *remaining* and *reset_after* speak of the window that binds: the one

@@ -3,7 +3,6 @@
 import asyncio
 import unittest
 from collections.abc import Callable
-from dataclasses import replace
 from random import Random
 
 import pytest
@@ -103,8 +102,7 @@ class Early(Oracle):
         return tuple(self.hurried(each) for each in await super().hit(hits))
 
     def hurried(self, decision):
-        return replace(
-            decision,
+        return decision._replace(
             verdicts=tuple(
                 verdict._replace(wait_us=verdict.wait_us - 1000) for verdict in decision.verdicts
             ),
