@@ -35,6 +35,9 @@ SCOPE = {
 class Admitting:
     """A backend that admits everything and does nothing: it hands out decisions made before."""
 
+    # Like those of the library, it says how long it takes at most, and is not watched by a timer.
+    budget = 0.0
+
     def __init__(self) -> None:
         self._memory = MemoryBackend()
         self._made: list[tuple[Decision, ...]] = []
