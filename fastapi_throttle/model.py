@@ -5,6 +5,7 @@ Edges speak seconds, the inside integer microseconds: a name that ends in ``_us`
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 AlgorithmName = Literal["sliding-window", "gcra", "fixed-window"]
@@ -21,6 +22,7 @@ NEVER = -1
 _UNITS = ((86_400 * SECOND_US, "d"), (3_600 * SECOND_US, "h"), (60 * SECOND_US, "m"))
 
 
+@lru_cache(maxsize=1024)
 def format_window(window_us: int) -> str:
     """Write a window in the largest whole unit of d, h, m, s: ``"1m"``, ``"90s"``, ``"0.5s"``."""
     for unit_us, unit in _UNITS:
@@ -261,9 +263,10 @@ class Decision(NamedTuple):
             return self.outage.quota, None
         if not self.verdicts:
             return None, None
-        return min(
-            zip(self.policy.quotas, self.verdicts, strict=True), key=lambda pair: _order(pair[1])
-        )
+        pairs = zip(self.policy.quotas, self.verdicts, strict=True)
+        if len(self.verdicts) == 1:
+            return next(pairs)
+        return min(pairs, key=lambda pair: _order(pair[1]))
 
     def __repr__(self) -> str:
         """Show what a reader asks for first."""

@@ -1,6 +1,5 @@
 """The values every layer speaks: how policies are named, and what a decision says."""
 
-
 import pytest
 
 from fastapi_throttle.model import (

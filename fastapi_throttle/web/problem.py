@@ -95,5 +95,5 @@ def _violated(refused: Sequence[Decision], made: Sequence[Decision]) -> Iterator
         if decision.degraded and decision.retry_after != 0.0:
             yield from decision.policy.labels
         labels = names.get(id(decision), decision.policy.labels)
-        states = zip(labels, decision.quotas, strict=False)
-        yield from (label for label, state in states if state.retry_after != 0.0)
+        verdicts = zip(labels, decision.verdicts, strict=False)
+        yield from (label for label, verdict in verdicts if verdict.wait_us)

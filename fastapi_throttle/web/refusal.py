@@ -79,6 +79,8 @@ def longest(decisions: Sequence[Decision]) -> Decision:
     if not refusals:
         message = f"a refusal needs a decision that does not allow, got {decisions!r}"
         raise ValueError(message)
+    if len(refusals) == 1:
+        return refusals[0]
     return max(
         refusals,
         key=lambda decision: inf if decision.retry_after is None else decision.retry_after,
