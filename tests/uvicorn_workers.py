@@ -27,11 +27,10 @@ def start(app, redis_url, *options, **environment):
 
 
 @contextlib.contextmanager
-def running(app, redis_url, *shifts, workers=1):
+def running(app, redis_url, *shifts, workers=1, options=()):
     """Run one server per clock shift, each with so many workers; yield their addresses."""
-    started = [
-        start(app, redis_url, "--workers", str(workers), CLOCK_SHIFT=str(shift)) for shift in shifts
-    ]
+    options = ("--workers", str(workers), *options)
+    started = [start(app, redis_url, *options, CLOCK_SHIFT=str(shift)) for shift in shifts]
     try:
         for _, url in started:
             wait_until_it_answers(url)
