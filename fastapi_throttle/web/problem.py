@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from fastapi_throttle.model import Decision
+from fastapi_throttle.model import Decision, Outage, Policy
 from fastapi_throttle.web.fields import item_names
 from fastapi_throttle.web.ledger import ledger_of
 from fastapi_throttle.web.refusal import RateLimitExceeded, RateLimitUnavailable
@@ -92,8 +92,18 @@ def _violated(refused: Sequence[Decision], made: Sequence[Decision]) -> Iterator
     """Yield the violated policies by the names that the fields of this response give them."""
     names = {id(decision): names for decision, names in zip(made, item_names(made), strict=True)}
     for decision in refused:
-        if decision.degraded and decision.retry_after != 0.0:
-            yield from decision.policy.labels
+        if decision.outage is not None:
+            yield from _unanswered(decision.policy, decision.outage)
         labels = names.get(id(decision), decision.policy.labels)
         verdicts = zip(labels, decision.verdicts, strict=False)
         yield from (label for label, verdict in verdicts if verdict.wait_us)
+
+
+def _unanswered(policy: Policy, outage: Outage) -> Iterator[str]:
+    """Yield what a decision violates that stood in for the store's."""
+    if outage.retry_after == 0.0:
+        return
+    # A local count speaks of the window that refused; what was not checked, of none.
+    for label, quota in zip(policy.labels, policy.quotas, strict=True):
+        if outage.failure_mode == "closed" or quota is outage.quota:
+            yield label

@@ -149,6 +149,17 @@ def test_a_store_that_cannot_answer_is_reduced_capacity():
     assert refused.json()["violated-policies"] == ["api"]
 
 
+@pytest.mark.parametrize(
+    ("mode", "violated"), [("local", ["api-1m"]), ("closed", ["api-1m", "api-1h"])]
+)
+def test_without_a_store_the_window_that_refuses_is_violated_or_all_are_unchecked(mode, violated):
+    limit = RateLimit("1/minute; 9/hour", name="api", failure_mode=mode)
+    client = TestClient(new_app(limit, Down()))
+    client.get("/x")
+
+    assert client.get("/x").json()["violated-policies"] == violated
+
+
 @pytest.mark.parametrize("error", [429, RateLimitExceeded, HTTPException, StarletteHTTPException])
 def test_a_handler_registered_after_the_throttle_wins(error):
     app = new_app()
