@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query
 from fastapi.responses import PlainTextResponse
 from fastapi.security import APIKeyHeader
 from fastapi.testclient import TestClient
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from fastapi_throttle import (
@@ -208,7 +209,7 @@ def test_the_document_is_stable():
         assert client.get("/openapi.json").json() == client.get("/openapi.json").json()
 
 
-def test_the_document_of_every_kind_of_use_is_valid():
+def app_of_every_kind_of_use():
     app, router, mounted = new_app(), APIRouter(), FastAPI()
     by_plan = tiers({"free": "2/minute", "staff": UNLIMITED}, by=lambda: "free", default="free")
     key = api_key(APIKeyHeader(name="X-API-Key"), verify=str)
@@ -224,13 +225,60 @@ def test_the_document_of_every_kind_of_use_is_valid():
         mounted.add_api_route(f"/{index}", lambda: {}, dependencies=[Depends(limit)])
     app.include_router(router, prefix="/v1")
     app.mount("/sub", mounted)
+    return app
 
-    with TestClient(app) as client:
-        for document in (client.get("/openapi.json"), client.get("/sub/openapi.json")):
-            validate(document.json())
-            operations = [path["get"] for path in document.json()["paths"].values()]
-            assert len(operations) == len(kinds)
-            assert all("429" in operation["responses"] for operation in operations)
+
+DOCUMENTS = ("/openapi.json", "/sub/openapi.json")
+
+
+def schemas_in(document):
+    """Yield what the document says under the key schema, wherever that is."""
+    for key, value in document.items() if isinstance(document, dict) else enumerate(document):
+        if key == "schema":
+            yield value
+        if isinstance(value, dict | list):
+            yield from schemas_in(value)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_the_document_of_every_kind_of_use_is_valid(path):
+    document = TestClient(app_of_every_kind_of_use()).get(path).json()
+
+    validate(document)
+    # The validator looks at the shape of the document alone.
+    for schema in schemas_in(document):
+        Draft202012Validator.check_schema(schema)
+    operations = [each["get"] for each in document["paths"].values()]
+    assert len(operations) == 5
+    assert all(operation["x-ratelimit"] for operation in operations)
+    assert all("429" in operation["responses"] for operation in operations)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_the_document_of_every_kind_of_use_is_stable(path):
+    client, later = (TestClient(app_of_every_kind_of_use()) for _ in range(2))
+    document = client.get(path).content
+    later.get("/v1/0/x")
+
+    assert client.get(path).content == later.get(path).content == document
+
+
+@pytest.mark.parametrize("settings", [{}, {"fields": "both"}, {"problem_details": False}])
+def test_refusals_are_as_the_document_says(settings):
+    app = FastAPI()
+    Throttle(app, settings=ThrottleSettings(**settings))
+    app.add_api_route("/x", lambda: {}, dependencies=[Depends(RateLimit(1, "1m"))])
+    client = TestClient(app)
+    client.get("/x")
+
+    sent, documented = client.get("/x"), operation(app)["responses"]["429"]
+
+    [content] = documented["content"].values()
+    Draft202012Validator(content["schema"]).validate(sent.json())
+    for name, header in documented["headers"].items():
+        text = sent.headers[name]
+        value = int(text) if header["schema"]["type"] == "integer" else text
+        Draft202012Validator(header["schema"]).validate(value)
 
 
 def test_the_document_can_be_left_alone():
