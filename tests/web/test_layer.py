@@ -5,6 +5,7 @@ from pathlib import Path
 
 import http_sf
 import pytest
+from clock import Clock
 from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, StreamingResponse
@@ -212,6 +213,25 @@ def test_a_handler_of_validation_errors_keeps_the_fields():
         return JSONResponse({}, 400)
 
     assert get(app, "/invalid?number=x").headers["ratelimit"].startswith('"api-1s";r=4')
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "state"),
+    [
+        ("sliding-window", '"api";r=2;t=7'),
+        ("gcra", '"api";r=3;t=1'),
+        ("fixed-window", '"api";r=2;t=7'),
+    ],
+)
+def test_the_state_tells_when_one_more_is_left_not_when_all_are(algorithm, state):
+    clock = Clock()
+    app = new_app(RateLimit("5/10s", algorithm=algorithm, name="api"), MemoryBackend(clock=clock))
+    get(app)
+    clock.advance(2)
+    get(app)
+    clock.advance(1.5)
+
+    assert get(app).headers["ratelimit"] == state
 
 
 @pytest.mark.parametrize("rate", ["1/minute", "5/second; 1000/hour; 10000/day", "7/1.5s"])
