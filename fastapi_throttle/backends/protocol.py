@@ -26,7 +26,10 @@ class Backend(Protocol):
 
     A backend may have an attribute ``budget``: the seconds after which each call has ended for
     sure; one without it is watched by a timer. It may have a method ``findings()`` that looks at
-    how the store is set up, for an app that starts, and returns a sequence of `Finding`.
+    how the store is set up, for an app that starts, and returns a sequence of `Finding`. Where
+    parts of the store may fail while others work, such as the nodes of a Cluster, it may have a
+    function ``part_of(hits)`` that names what decides them, at once and without asking anybody:
+    a part that fails is given up alone.
     """
 
     async def hit(self, hits: Sequence[Hit]) -> tuple[Decision, ...]:

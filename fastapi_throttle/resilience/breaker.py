@@ -43,6 +43,12 @@ class Breaker:
         self._ask_at = self._started_at = clock()
         self._consecutive = self._failures = self._calls = 0
 
+    @property
+    def is_left(self) -> bool:
+        """Whether nobody asked for a while, though it would have let a call through."""
+        since = self._ask_at if self.is_open else self._started_at
+        return self._clock() - since >= PERIOD_SECONDS
+
     def lets_through(self) -> bool:
         """Return whether to ask; of the calls while it is open, about one in a second may."""
         if self.is_open:

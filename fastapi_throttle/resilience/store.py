@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from fastapi_throttle.backends import Backend, Finding
@@ -10,6 +11,7 @@ from fastapi_throttle.clock import monotonic
 from fastapi_throttle.errors import BackendError, Fault, ThrottleError
 from fastapi_throttle.model import Decision, Hit
 from fastapi_throttle.resilience.breaker import Breaker
+from fastapi_throttle.resilience.breakers import Breakers
 from fastapi_throttle.resilience.budget import Budget
 from fastapi_throttle.resilience.health import HealthRecord
 
@@ -30,7 +32,7 @@ class Store:
     Args:
         backend: What is asked.
         seconds: The budget of a call that brings none.
-        breaker: Decides when the backend is not asked.
+        make_breaker: Makes what decides when the backend, or a part of it, is not asked.
         clock: Seconds that only grow.
 
     Attributes:
@@ -42,12 +44,14 @@ class Store:
         backend: Backend,
         seconds: float,
         *,
-        breaker: Breaker | None = None,
+        make_breaker: Callable[[], Breaker] | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._backend = backend
         self._seconds = seconds
-        self._breaker = Breaker(clock=clock) if breaker is None else breaker
+        self._breakers = Breakers(
+            getattr(backend, "part_of", None), make_breaker or partial(Breaker, clock=clock)
+        )
         self._clock = clock
         self._is_calm = True
         self._given_up: Fault = "infrastructure"
@@ -84,8 +88,9 @@ class Store:
     ) -> T:
         given = self._seconds if budget is None else self._left_of(budget)
         # A store that was given up is asked now and then, to see whether it is back.
-        is_probe = self._breaker.is_open
-        if is_probe and not self._breaker.lets_through():
+        breaker = self._breakers.only or self._breakers.of(hits)
+        is_probe = breaker.is_open
+        if is_probe and not breaker.lets_through():
             raise self._not_asked(_GIVEN_UP, self._given_up)
         started = self._clock()
         try:
@@ -95,17 +100,17 @@ class Store:
             if isinstance(error, ThrottleError) and not isinstance(error, BackendError):
                 raise  # a bug of the application, to be seen
             failure = _failure(error, given, self._clock() - started)
-            self._failed(failure, budget, given, is_probe=is_probe)
+            self._failed(failure, breaker, budget, given, is_probe=is_probe)
             raise failure from failure.__cause__
         except asyncio.CancelledError:
             if is_probe:
-                self._breaker.abandon()
+                breaker.abandon()
             raise
         finally:
             if budget is not None:
                 budget.left -= self._clock() - started
         if not self._is_calm:
-            self._answered(is_probe=is_probe)
+            self._answered(breaker, is_probe=is_probe)
         return reply
 
     def _left_of(self, budget: Budget) -> float:
@@ -118,15 +123,21 @@ class Store:
         return BackendError(message, fault=fault)
 
     def _failed(
-        self, failure: BackendError, budget: Budget | None, given: float, *, is_probe: bool
+        self,
+        failure: BackendError,
+        breaker: Breaker,
+        budget: Budget | None,
+        given: float,
+        *,
+        is_probe: bool,
     ) -> None:
-        fault, breaker = failure.fault, self._breaker
+        fault = failure.fault
         if budget is not None:
             budget.lose(fault)
         self.health.count(fault)
         if fault == "key":
             self.health.tell(failure)
-            self._answered(is_probe=is_probe)
+            self._answered(breaker, is_probe=is_probe)
         elif fault == "overload" or self._was_rushed(failure, given):
             self.health.tell(failure)
             if is_probe:
@@ -142,13 +153,13 @@ class Store:
         fair = FAIR_SHARE * min(self._needs, self._seconds)
         return given < fair and isinstance(failure.__cause__, TimeoutError)
 
-    def _answered(self, *, is_probe: bool) -> None:
-        breaker = self._breaker
+    def _answered(self, breaker: Breaker, *, is_probe: bool) -> None:
         if breaker.is_open == is_probe:
             breaker.succeeded()
-        if not breaker.is_open:
+        is_given_up, is_calm = self._breakers.review()
+        if not is_given_up:
             self.health.answered()
-            self._is_calm = breaker.is_calm
+            self._is_calm = is_calm
 
 
 async def _within(seconds: float, asked: Awaitable[T]) -> T:

@@ -9,6 +9,7 @@ from oracle import hit_of, policy_of
 from redis_cluster import NODE_TIMEOUT, RedisCluster
 
 from fastapi_throttle.backends import RedisBackend
+from fastapi_throttle.decider import Decider
 from fastapi_throttle.errors import BackendError
 from fastapi_throttle.model import Hit
 
@@ -148,6 +149,31 @@ async def test_without_a_replica_all_say_so_and_go_on_when_it_is_back():
         await asyncio.to_thread(cluster.wait_until_ok)
         for hit in (first, *others):
             assert (await backend.hit((hit,)))[0].allowed
+        await backend.aclose()
+
+
+async def test_callers_of_a_dead_node_stop_waiting_and_the_others_never_start():
+    with RedisCluster(is_whole_or_down=False) as cluster:
+        backend = RedisBackend(cluster.url, budget=BUDGET)
+        decider = Decider(backend, budget=BUDGET)
+        dead, *well = hits_by_node(cluster)
+        with cluster.owner(dead.keys[0]).paused():
+            # Who asks first waits, and then nobody but one in a second.
+            for _ in range(3):
+                assert (await decider.hit((dead,)))[0].degraded
+            started = time.monotonic()
+            for _ in range(100):
+                assert (await decider.hit((dead,)))[0].degraded
+                for hit in well:
+                    assert not (await decider.hit((hit,)))[0].degraded
+            assert time.monotonic() - started < 2 * BUDGET + SLACK
+            assert decider.health().state == "degraded"
+
+        ends = time.monotonic() + 1.5
+        while (await decider.hit((dead,)))[0].degraded:
+            assert time.monotonic() < ends
+            await asyncio.sleep(0.02)
+        assert decider.health().state == "ok"
         await backend.aclose()
 
 

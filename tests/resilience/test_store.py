@@ -1,6 +1,7 @@
 """A store is asked within a budget, given up when it fails, and asked again."""
 
 import asyncio
+import contextlib
 import logging
 import time
 
@@ -12,6 +13,7 @@ from fastapi_throttle.backends import MemoryBackend
 from fastapi_throttle.errors import BackendError, ConfigurationError
 from fastapi_throttle.resilience import Budget, Store
 from fastapi_throttle.resilience.breaker import Breaker
+from fastapi_throttle.resilience.breakers import MOST_PARTS
 
 HIT = hit_of(policy_of((1_000_000, 60_000_000)))
 BUDGET = 0.25
@@ -53,10 +55,16 @@ def backend(clock):
     return Faulty(clock)
 
 
+def store_of(backend, clock):
+    def make_breaker():
+        return Breaker(clock=clock, uniform=lambda low, high: 1.0)
+
+    return Store(backend, BUDGET, make_breaker=make_breaker, clock=clock)
+
+
 @pytest.fixture
 def store(backend, clock):
-    breaker = Breaker(clock=clock, uniform=lambda low, high: 1.0)
-    return Store(backend, BUDGET, breaker=breaker, clock=clock)
+    return store_of(backend, clock)
 
 
 def failing(store, budget=None):
@@ -246,8 +254,7 @@ async def test_what_was_asked_before_it_was_given_up_changes_nothing(clock):
             return await self.asked[-1]
 
     backend = Slow()
-    breaker = Breaker(clock=clock, uniform=lambda low, high: 1.0)
-    store = Store(backend, BUDGET, breaker=breaker, clock=clock)
+    store = store_of(backend, clock)
     calls = [asyncio.ensure_future(store.hit((HIT,), None)) for _ in range(5)]
     await asyncio.sleep(0)
     for asked in backend.asked[:3]:
@@ -336,3 +343,83 @@ def test_checks_decided_for_local_reasons_are_told_once_a_minute(store, backend,
         failing(store)
 
     assert levels(caplog) == ["WARNING"] * 2
+
+
+class Nodes(Faulty):
+    """A store of which each partition is a part, and some do not answer."""
+
+    def __init__(self, clock):
+        super().__init__(clock)
+        self.down = set()
+        self.places = {}
+
+    def part_of(self, hits):
+        return self.places.get(hits[0].keys[0], hits[0].keys[0])
+
+    async def hit(self, hits):
+        self.error = BackendError("down") if self.part_of(hits) in self.down else None
+        return await super().hit(hits)
+
+
+def of(name):
+    return (hit_of(HIT.policy, 1, name),)
+
+
+@pytest.fixture
+def nodes(clock):
+    nodes = Nodes(clock)
+    nodes.down = {of("dead")[0].keys[0]}
+    return nodes
+
+
+@pytest.fixture
+def of_nodes(nodes, clock):
+    return store_of(nodes, clock)
+
+
+def ask(store, *names):
+    """Return who is told a decision."""
+    told = []
+    for name in names:
+        with contextlib.suppress(BackendError):
+            asyncio.run(store.hit(of(name), None))
+            told.append(name)
+    return told
+
+
+def test_a_part_that_fails_is_given_up_alone(of_nodes, nodes, clock):
+    assert ask(of_nodes, *["dead", "well"] * 3) == ["well"] * 3
+    assert nodes.asked == 6
+
+    assert ask(of_nodes, *["dead", "well"] * 10) == ["well"] * 10
+    assert nodes.asked == 16
+    assert of_nodes.health.report().state == "degraded"
+
+    clock.now += 1
+    ask(of_nodes, "dead", "dead", "well")
+    assert nodes.asked == 18
+    clock.now += 1
+    nodes.down.clear()
+    assert ask(of_nodes, "dead", "dead") == ["dead", "dead"]
+    assert of_nodes.health.report().state == "ok"
+
+
+def test_who_is_decided_by_another_part_now_is_decided_at_once(of_nodes, nodes, clock):
+    dead, well = (of(name)[0].keys[0] for name in ("dead", "well"))
+    assert ask(of_nodes, *["dead"] * 4) == []
+
+    nodes.places[dead] = well
+    assert ask(of_nodes, "dead", "well") == ["dead", "well"]
+    assert of_nodes.health.report().state == "degraded"
+    # Nobody asks the dead one any more, so nobody is told that it is back.
+    clock.now += 7
+    assert ask(of_nodes, "well") == ["well"]
+    assert of_nodes.health.report().state == "ok"
+
+
+def test_parts_that_do_well_take_no_memory_for_ever(of_nodes):
+    ask(of_nodes, *["dead"] * 3, *(str(number) for number in range(MOST_PARTS + 5)))
+
+    assert len(of_nodes._breakers._parts) < MOST_PARTS
+    assert ask(of_nodes, "dead") == []
+    assert of_nodes.health.report().failures["infrastructure"] == 4

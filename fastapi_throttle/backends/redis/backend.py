@@ -1,6 +1,6 @@
 """Decides in one script call inside Redis."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 
 from redis.asyncio import Redis, RedisCluster
@@ -35,6 +35,7 @@ class RedisBackend:
 
     Attributes:
         budget: As given.
+        part_of: For a Cluster: names the nodes that decide hits; see `Backend`.
 
     Raises:
         ConfigurationError: The address is unusable or a number is out of range.
@@ -68,6 +69,11 @@ class RedisBackend:
             return lane_to(Connections(address.login.connect))
 
         self._lanes: PerLoop[Lane | Cluster] = PerLoop(open_)
+        self.part_of = self._nodes_of if isinstance(address, Nodes) else None
+
+    def _nodes_of(self, hits: Sequence[Hit]) -> Hashable:
+        way = self._lanes.known()
+        return way.nodes_of(hits) if isinstance(way, Cluster) else None
 
     async def hit(self, hits: Sequence[Hit]) -> tuple[Decision, ...]:
         """See `Backend.hit`."""

@@ -1,7 +1,7 @@
 """The way of one event loop to a Cluster: every check goes to the node that holds its keys."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from redis.exceptions import AskError, MovedError, TryAgainError
@@ -12,6 +12,7 @@ from fastapi_throttle.backends.redis.login import Host
 from fastapi_throttle.backends.redis.node import NodeLane, slot_of
 from fastapi_throttle.backends.redis.topology import Topology
 from fastapi_throttle.errors import BackendError
+from fastapi_throttle.model import Hit
 
 T = TypeVar("T")
 # What can be asked of any node.
@@ -52,6 +53,10 @@ class Cluster:
         for key in keys:
             by_slot.setdefault(slot_of(key), []).append(key)
         await asyncio.gather(*(self._deleted(slot, those) for slot, those in by_slot.items()))
+
+    def nodes_of(self, hits: Sequence[Hit]) -> frozenset[Host | None]:
+        """Return the nodes that decide *hits*, as far as they are known."""
+        return frozenset([self._topology.owner(slot_of(hit.keys[0])) for hit in hits])
 
     async def lanes(self) -> list[NodeLane]:
         """Return the lanes to all nodes that hold slots.

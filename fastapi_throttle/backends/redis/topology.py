@@ -56,15 +56,14 @@ class Topology:
         return node
 
     def owner(self, slot: int) -> Host | None:
-        """Return who holds *slot*; None if that must be `found` first."""
+        """Return who holds *slot*, as far as it is known."""
         owners = self._lookup.answer
         if owners is None:
             return None
         host = owners[slot]
         if host is None or host in self._doubted:
             self._look_again()
-        # Nobody holds it. Any node says so, in words that operators know.
-        return host or next(self._candidates())
+        return host
 
     async def found(self, slot: int) -> Host:
         """Find out who holds *slot*.
@@ -72,7 +71,9 @@ class Topology:
         Raises:
             Exception: No node answered.
         """
-        await self._lookup.renewed()
+        if self._lookup.answer is None:
+            await self._lookup.renewed()
+        # If nobody does, any node says so, in words that operators know.
         return self.owner(slot) or next(self._candidates())
 
     def named(self, error: AskError, teller: Host) -> Host:
