@@ -34,6 +34,13 @@ class Algorithm(Protocol):
     def charge(self, state: Any, quota: Quota, cost: int, now: int, /) -> Any:
         """Return the state with *cost* (at least 1) used at *now*."""
 
+    def give_back(self, state: Any, quota: Quota, cost: int, at: int, now: int, /) -> Any:
+        """Return the state without *cost* (at least 1) that was used at *at* or later.
+
+        Nobody is admitted earlier than if it had never been used. What it held up may be admitted
+        later than that by as much as lies between *at* and *now*, for then it was in use.
+        """
+
     def remaining(self, state: Any, quota: Quota, now: int, /) -> int:
         """Return the units left, at least 0."""
 
@@ -97,7 +104,29 @@ def decide_one(claim: Claim, now: int, *, peek: bool = False) -> tuple[Verdict, 
     return Verdict(wait, remaining, more, reset), stored
 
 
+def give_back(claims: Sequence[Claim], at: int, now: int) -> tuple[Any, ...]:
+    """Take *claims*, which were charged at *at* or later, out of their states.
+
+    Args:
+        claims: What was charged.
+        at: Microseconds since the Unix epoch, not later than *now*.
+        now: The same.
+
+    Returns:
+        The state to store per claim: the very object that came in where there is nothing to
+        write, as where the clock stepped back meanwhile.
+    """
+    return tuple(_without(claim, at, now) for claim in claims)
+
+
 def _moved(claim: Claim, now: int) -> Any:
     """Return the state to store after a refusal: what a clock step moved is written down."""
     state, is_moved = claim.algorithm.refresh(claim.state, claim.quota, now)
     return state if is_moved and claim.cost else claim.state
+
+
+def _without(claim: Claim, at: int, now: int) -> Any:
+    state, moved = claim.algorithm.refresh(claim.state, claim.quota, now)
+    if moved or not claim.cost or at > now:
+        return claim.state
+    return claim.algorithm.give_back(state, claim.quota, claim.cost, at, now)

@@ -49,6 +49,13 @@ def charge(count: Count | None, quota: Quota, cost: int, now: int) -> Count:
     return Count(now // quota.window_us, cost + (count.used if count else 0))
 
 
+def give_back(count: Count | None, quota: Quota, cost: int, at: int, now: int) -> Count | None:
+    """See `Algorithm.give_back`: what was used in an earlier window is over."""
+    if count is None or at // quota.window_us < now // quota.window_us:
+        return count
+    return Count(count.number, count.used - cost) if count.used > cost else None
+
+
 def remaining(count: Count | None, quota: Quota, now: int) -> int:  # noqa: ARG001 - see Algorithm
     """See `Algorithm.remaining`."""
     return quota.limit if count is None else max(quota.limit - count.used, 0)

@@ -38,6 +38,13 @@ def charge(arrival: int | None, quota: Quota, cost: int, now: int) -> int:
     return (arrival or now) + cost * parameters(quota)[0]
 
 
+def give_back(arrival: int | None, quota: Quota, cost: int, at: int, now: int) -> int | None:
+    """See `Algorithm.give_back`: what may have been paid back meanwhile is not given twice."""
+    owed = max(cost * parameters(quota)[0] - (now - at), 0)
+    rest = (arrival or now) - owed
+    return rest if rest > now else None
+
+
 def remaining(arrival: int | None, quota: Quota, now: int) -> int:
     """See `Algorithm.remaining`."""
     interval, tolerance = parameters(quota)

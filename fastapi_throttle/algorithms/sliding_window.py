@@ -8,6 +8,7 @@ stays short, and a unit may leave up to a sixtieth of the window late. What is u
 leaves at one instant, so at any limit it shares an entry.
 """
 
+from bisect import bisect_left
 from typing import NamedTuple
 
 from fastapi_throttle.model import NEVER, Quota, Verdict
@@ -79,6 +80,29 @@ def charge(log: Log | None, quota: Quota, cost: int, now: int) -> Log:
         entries = (*log.entries[:-1], (now, units + cost))
         return Log(log.opened, log.used + cost, entries)
     return Log(now, log.used + cost, (*log.entries, (now, cost)))
+
+
+def give_back(
+    log: Log | None,
+    quota: Quota,
+    cost: int,
+    at: int,
+    now: int,  # noqa: ARG001 - see Algorithm
+) -> Log | None:
+    """See `Algorithm.give_back`: entries since *at* become one, as late as the newest of them."""
+    if log is None:
+        return None
+    kept = log.entries[: bisect_left(log.entries, (at,))]
+    since = sum(units for _, units in log.entries[len(kept) :])
+    units = max(since - cost, 0)
+    entries = (*kept, (log.entries[-1][0], units)) if units else kept
+    if not entries:
+        return None
+    opened = log.opened
+    if len(entries) < len(log.entries):
+        # Nobody knows any more when the newest opened, but that it was after the one before.
+        opened = entries[-2][0] if len(entries) > 1 else entries[-1][0] - quota.window_us
+    return Log(opened, log.used - since + units, entries)
 
 
 def remaining(log: Log | None, quota: Quota, now: int) -> int:  # noqa: ARG001 - see Algorithm

@@ -2,7 +2,7 @@
 
 import hashlib
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from importlib import resources
 
@@ -18,18 +18,26 @@ def _read(name: str) -> str:
     return (_LUA / f"{name}.lua").read_text(encoding="utf-8")
 
 
-def _assemble() -> str:
+def _assemble(body: str, read_algorithm: Callable[[str], str]) -> str:
     """Join the files; only the functions of algorithms that a call uses come to life in it."""
     branches = "\nelseif ".join(
-        f'code == "{algorithm.CODE}" then\n{_read(name.replace("-", "_"))}'
+        f'code == "{algorithm.CODE}" then\n{read_algorithm(name.replace("-", "_"))}'
         for name, algorithm in ALGORITHMS.items()
     )
     make = f"local function make(code)\nif {branches}\nend\nend"
     packing = f"local struct = struct or (function()\n{_read('struct')}\nend)()"
-    return "\n".join((packing, _read("prelude"), make, _read("decide")))
+    return "\n".join((packing, _read("prelude"), make, _read(body)))
 
 
-TEXT = _assemble()
+def _read_with_give_back(name: str) -> str:
+    """Return an algorithm with one function more, which decisions do not need to know."""
+    functions, _, returned = _read(name).rpartition("\nreturn ")
+    return f"{functions}\n{_read(f'{name}_give_back')}\nreturn give_back, {returned}"
+
+
+TEXT = _assemble("decide", _read)
+# Another script, for it is rare, and everything in a script costs time at every call.
+GIVE_BACK = _assemble("give_back", _read_with_give_back)
 # What EVALSHA goes by; not a matter of security.
 SHA = hashlib.sha1(TEXT.encode(), usedforsecurity=False).hexdigest()
 
@@ -59,6 +67,19 @@ def _claims(policy: Policy, cost: int) -> bytes:
         _CLAIM.pack(algorithm.CODE.encode(), cost, *algorithm.parameters(quota))
         for quota in policy.quotas
     )
+
+
+def giving_back(hits: Sequence[Hit], at: int, now: int | None) -> list[str | bytes | int]:
+    """Return what follows EVAL to take back what was charged for *hits*.
+
+    Args:
+        hits: What was charged together.
+        at: When, or a moment before, in microseconds since the Unix epoch.
+        now: The same of now; None for the server's clock.
+    """
+    keys = [key for hit in hits for key in hit.keys]
+    clock = "" if now is None else now
+    return [GIVE_BACK, len(keys), *keys, clock, at, rule(hits, peek=False)]
 
 
 def is_peek(rule: bytes) -> bool:
