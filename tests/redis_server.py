@@ -1,6 +1,7 @@
 """A real redis-server for tests: on a free loopback port, nothing on disk, gone afterwards."""
 
 import contextlib
+import random
 import shutil
 import signal
 import socket
@@ -19,11 +20,22 @@ from redis.retry import Retry
 START_SECONDS = 10
 
 
+# Below those that the system gives to connections, of which tests make many: what is free now
+# stays so until a server has started. Not the generator that others seed alike in each process.
+_PORTS = range(10_000, 32_768)
+_random = random.SystemRandom()
+_taken: set[int] = set()
+
+
 def free_port() -> int:
-    """Return a loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a loopback port that nobody listens on, and another one each time."""
+    while True:
+        port = _random.choice(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if port not in _taken:
+                _taken.add(port)
+                return port
 
 
 class RedisServer:

@@ -21,8 +21,9 @@ class Finding(NamedTuple):
 class Backend(Protocol):
     """Keeps the counters of all partitions and decides about them.
 
-    Every call is one atomic step for everybody who shares the counters. The decisions are those
-    of `fastapi_throttle.algorithms` for the same history.
+    Every call is one atomic step for everybody who shares the counters (in a Redis Cluster: for
+    all partitions of one node). The decisions are those of `fastapi_throttle.algorithms` for the
+    same history.
 
     A backend may have an attribute ``budget``: the seconds after which each call has ended for
     sure; one without it is watched by a timer. It may have a method ``findings()`` that looks at

@@ -73,6 +73,10 @@ def all_of(*limits: RateLimit) -> AllOf:
     The limits may have different keys, such as an address, a user and everyone. The value of the
     dependency is a tuple of their decisions, in order.
 
+    In a Redis Cluster, limits of different callers are charged node by node. What is refused before
+    that charges nothing; if others were faster in between, what was charged is given back, and
+    counts for the few milliseconds until then. No limit admits more by it.
+
     Args:
         limits: At least two, each once.
 

@@ -1,7 +1,9 @@
 """A real Redis Cluster of three nodes: every check is decided once, by the node of its keys."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Self
 
 import pytest
@@ -14,6 +16,7 @@ from fastapi_throttle.backends import RedisBackend
 from fastapi_throttle.errors import BackendError
 from fastapi_throttle.model import Decision
 
+OUTAGES = (Path(__file__).parents[2] / "docs/outages.md").read_text(encoding="utf-8")
 HOUR_US = 3_600_000_000
 MANY = policy_of((1_000_000, HOUR_US))
 TWO = policy_of((3, 60_000_000), (100, HOUR_US))
@@ -98,6 +101,25 @@ async def test_its_findings_are_those_of_all_nodes(cluster: RedisCluster, backen
 
     assert ["allkeys-lru" in found.text for found in harmful] == [True]
     assert len(other) == 1  # none of them saves anything
+
+
+async def test_the_documented_permissions_suffice(cluster: RedisCluster, backend: RedisBackend):
+    (rights,) = re.findall(r"^ACL SETUSER limiter (.+)", OUTAGES, re.MULTILINE)
+    (more,) = re.findall(r"Cluster needs `(.+?)`", OUTAGES)
+    rules = f"{rights} {more}".replace("~ft:*", "~*").split()
+    for node in cluster.nodes:
+        node.client.execute_command("ACL", "SETUSER", "limiter", *rules)
+    limited = RedisBackend(cluster.url.replace("//", "//limiter:a-long-password@"), budget=BUDGET)
+
+    hits = [hit_of(TWO, 1, name) for name in ("a", "b", "c", "d")]
+    assert all(decision.allowed for decision in await limited.hit(hits))
+    one = hit_of(MANY, 1, "moving")
+    with cluster.migrating(one.keys[0], elsewhere(cluster, one.keys[0])):
+        assert (await limited.hit((one,)))[0].allowed
+    await limited.reset(hits)
+    (settings_are_unknown,) = await limited.findings()
+    assert not settings_are_unknown.is_harmful
+    await limited.aclose()
 
 
 class Load:

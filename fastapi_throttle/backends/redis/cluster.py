@@ -6,6 +6,8 @@ from typing import TypeVar
 
 from redis.exceptions import AskError, MovedError, TryAgainError
 
+from fastapi_throttle.backends.redis import script
+from fastapi_throttle.backends.redis.apart import Moment, Part, hit_apart, parts_of, peek_apart
 from fastapi_throttle.backends.redis.batch import Check, Decisions
 from fastapi_throttle.backends.redis.faults import outage
 from fastapi_throttle.backends.redis.login import Host
@@ -43,9 +45,23 @@ class Cluster:
 
     async def decide(self, check: Check) -> Decisions:
         """See `Lane.decide`."""
-        return await self._routed(
-            slot_of(check.keys[0]), lambda lane: lane.decide(Check(check.hits, check.rule))
-        )
+        parts = parts_of(check.hits) if len(check.hits) > 1 else ()
+        if len(parts) > 1:
+            return await self._apart(check, parts)
+        return await self._decided(slot_of(check.keys[0]), check)
+
+    async def decide_part(self, part: Part, *, peek: bool) -> Decisions:
+        """See `Slots.decide_part`."""
+        return await self._decided(part.slot, Check(part.hits, script.rule(part.hits, peek=peek)))
+
+    async def moment_of(self, part: Part) -> Moment:
+        """See `Slots.moment_of`."""
+        host = await self._found(part.slot, self._loop.time() + self._budget)
+        return Moment(host, await self._topology.node(host).lane.now())
+
+    async def give_back(self, part: Part, since: Moment) -> None:
+        """See `Slots.give_back`: never of another node, whose clock differs."""
+        await self._topology.node(since.host).lane.give_back(part.hits, since.us)
 
     async def delete(self, keys: tuple[str, ...]) -> None:
         """See `Lane.delete`."""
@@ -70,6 +86,17 @@ class Cluster:
     async def aclose(self) -> None:
         """See `Lane.aclose`."""
         await self._topology.aclose()
+
+    async def _apart(self, check: Check, parts: Sequence[Part]) -> Decisions:
+        ask = peek_apart if script.is_peek(check.rule) else hit_apart
+        try:
+            async with asyncio.timeout(self._budget):
+                return await ask(self, check.hits, parts)
+        except TimeoutError as error:
+            raise outage(error, self._budget) from error
+
+    async def _decided(self, slot: int, check: Check) -> Decisions:
+        return await self._routed(slot, lambda lane: lane.decide(Check(check.hits, check.rule)))
 
     async def _deleted(self, slot: int, keys: list[str]) -> None:
         await self._routed(slot, lambda lane: lane.delete(tuple(keys)))
@@ -128,6 +155,10 @@ class Cluster:
         except BackendError as error:
             if error.fault == "infrastructure" and not _is_elsewhere(error):
                 self._topology.doubt(host)
+            raise
+        except asyncio.CancelledError:
+            # Whoever asks for several things at once may have no time left before a lane has.
+            self._topology.doubt(host)
             raise
         self._topology.trust(host)
         return reply

@@ -87,7 +87,7 @@ class Lane:
         """
         await self.ask("DEL", *keys)
 
-    async def ask(self, *command: str) -> Any:
+    async def ask(self, *command: str | bytes | int) -> Any:
         """Send *command*, which rides with nobody, and return its reply.
 
         Raises:

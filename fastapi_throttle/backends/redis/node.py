@@ -15,6 +15,7 @@ from fastapi_throttle.backends.redis.lane import Lane, tell
 from fastapi_throttle.backends.redis.login import Login
 from fastapi_throttle.backends.redis.wire import Command
 from fastapi_throttle.clock import stand_in
+from fastapi_throttle.model import SECOND_US, Hit
 
 _ASKING: Command = ("ASKING",)
 
@@ -37,6 +38,30 @@ class AskingConnections(Connections):
 class NodeLane(Lane):
     """A lane to one node: checks of all slots leave together, each slot a call of the script."""
 
+    async def now(self) -> int:
+        """Return the time of the node, in microseconds since the Unix epoch.
+
+        Raises:
+            BackendError: It did not answer within the budget.
+        """
+        now = self._now()
+        if now is not None:
+            return now
+        seconds, microseconds = await self.ask("TIME")
+        return int(seconds) * SECOND_US + int(microseconds)
+
+    async def give_back(self, hits: Sequence[Hit], at: int) -> None:
+        """Take back what the node charged for *hits* at *at* or later.
+
+        Raises:
+            BackendError: It did not answer within the budget.
+        """
+        await self.ask("EVAL", *script.giving_back(hits, at, self._now()))
+
+    def _now(self) -> int | None:
+        read_clock = self._clock or stand_in.clock
+        return read_clock() if read_clock else None
+
     async def _call(self, checks: list[Check]) -> Iterator[tuple[Check, Decisions]]:
         by_slot: dict[int, list[Check]] = {}
         for check in checks:
@@ -44,8 +69,7 @@ class NodeLane(Lane):
         if len(by_slot) == 1:
             return await super()._call(checks)
         batches = list(map(Batch, by_slot.values()))
-        read_clock = self._clock or stand_in.clock
-        now = read_clock() if read_clock else None
+        now = self._now()
         replies = await self._run_scripts([batch.arguments(now) for batch in batches])
         self._answered_at = self._loop.time()
         return chain.from_iterable(map(self._answers, batches, replies))
