@@ -60,7 +60,10 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
     try:
         yield
     finally:
-        item.stash[_TEST].end()
+        # Another plugin may have skipped it before it began.
+        test = item.stash.get(_TEST, None)
+        if test is not None:
+            test.end()
 
 
 @pytest.fixture

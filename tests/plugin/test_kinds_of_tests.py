@@ -221,3 +221,25 @@ class TestSearch(TestCase):
         assert statuses(2) == [200, 429]
 """
     suite(START + tests, app=SHOP).assert_outcomes(passed=3)
+
+
+def test_tests_that_another_plugin_skips_first(suite: Suite, pytester: pytest.Pytester):
+    pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_runtest_setup(item):
+            if "later" in item.name:
+                pytest.skip("not now")
+        """
+    )
+    tests = """
+def test_later():
+    pass
+
+@TWICE
+def test_search(time):
+    assert statuses(6) == [200] * 5 + [429]
+"""
+    suite(START + tests).assert_outcomes(passed=2, skipped=1)
