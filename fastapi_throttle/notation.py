@@ -66,16 +66,24 @@ def parse_window(window: Window, argument: str = "window") -> int:
     return window_us
 
 
-def parse_rules(text: str) -> tuple[tuple[int, int], ...]:
+def parse_rules(text: str, argument: str = "limit") -> tuple[tuple[int, int], ...]:
     """Return (limit, window in microseconds) for each rule of ``"10/second; 1000/hour"``.
 
+    Args:
+        text: The rules.
+        argument: What they were given as, for messages.
+
     Raises:
+        TypeError: It is no text.
         ConfigurationError: A rule is unreadable or out of range, or two have the same window.
     """
-    rules = tuple(_parse_rule(rule) for rule in text.split(";"))
+    if not isinstance(text, str):
+        message = f"{argument} must be text such as '100/minute', got {text!r}"
+        raise TypeError(message)
+    rules = tuple(_parse_rule(rule, argument) for rule in text.split(";"))
     windows = [window_us for _, window_us in rules]
     if len(set(windows)) < len(windows):
-        message = f"limit must name each window once, got {text!r}"
+        message = f"{argument} must name each window once, got {text!r}"
         raise ConfigurationError(message)
     return rules
 
@@ -113,18 +121,18 @@ def quota(limit: int, window_us: int, burst: int | None = None) -> Quota:
     return Quota(limit, window_us, limit if burst is None else burst)
 
 
-def _parse_rule(rule: str) -> tuple[int, int]:
+def _parse_rule(rule: str, argument: str) -> tuple[int, int]:
     match = _RULE.fullmatch(rule)
     if match is None:
-        message = f"limit must look like '100/minute' or '10/second; 1000/hour', got {rule!r}"
+        message = f"{argument} must look like '100/minute' or '10/second; 1000/hour', got {rule!r}"
         raise ConfigurationError(message)
     window = match[2].lower()
     try:
         window_us = parse_window(f"1{window}" if window in _SECONDS else window)
     except ConfigurationError as error:
-        message = f"limit must name a window it can have, got {rule!r}: {error}"
+        message = f"{argument} must name a window it can have, got {rule!r}: {error}"
         raise ConfigurationError(message) from None
-    return check_limit(int(match[1])), window_us
+    return check_limit(int(match[1]), argument), window_us
 
 
 def _parse_duration(text: str, argument: str) -> int:

@@ -1,5 +1,6 @@
 """What a test puts in front of every throttle of the process."""
 
+from collections.abc import Mapping
 from itertools import count
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
@@ -44,3 +45,18 @@ class Overrides:
 
 
 overrides = Overrides()
+
+
+def check_wanted(*, enabled: object, isolation: object, limits: object) -> None:
+    """Check what a test wants of limits.
+
+    Raises:
+        TypeError: One of them is of another type; ``"off"`` would switch limits on.
+    """
+    for argument, value in (("enabled", enabled), ("isolation", isolation)):
+        if not isinstance(value, bool) and not (value is None and argument == "enabled"):
+            message = f"{argument} must be True or False, got {value!r}"
+            raise TypeError(message)
+    if not isinstance(limits, Mapping):
+        message = f"limits must be a mapping such as {{'search': '2/minute'}}, got {limits!r}"
+        raise TypeError(message)

@@ -6,14 +6,14 @@ two small modules is imported when a test has to do with limits.
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from fastapi_throttle.clock import stand_in
 from fastapi_throttle.errors import ThrottleError
 from fastapi_throttle.model import Hit, Policy
-from fastapi_throttle.override import overrides
+from fastapi_throttle.override import check_wanted, overrides
 
 if TYPE_CHECKING:
     from fastapi_throttle.backends import Backend
@@ -45,6 +45,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if default not in ("on", "off"):
         message = f"throttle_default must be 'on' or 'off', got {default!r}"
         raise pytest.UsageError(message)
+    try:
+        config.getini("throttle_isolation")
+    except (pytest.UsageError, ValueError) as error:
+        message = f"throttle_isolation must be true or false: {error}"
+        raise pytest.UsageError(message) from None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -118,14 +123,17 @@ class _Test:
         if "throttle_off" in self._fixtures:
             self.switch_off()
         if self._wanted["limits"] or self._wanted["backend"]:
-            self.control()
+            try:
+                self.control()
+            except (TypeError, ThrottleError) as error:
+                _refuse_marker(error)
 
     def end(self) -> None:
         """Leave everything as it was."""
         try:
             self._undo.close()
         except ThrottleError as error:
-            pytest.fail(f"@pytest.mark.throttle: {error}", pytrace=False)
+            _refuse_marker(error)
 
     def control(self) -> "ThrottleControl":
         """Return what acts on limits."""
@@ -212,16 +220,23 @@ def _wanted_by(item: pytest.Item, fixtures: Sequence[str]) -> dict[str, Any]:
     for marker in reversed(list(item.iter_markers("throttle"))):
         unknown = [*map(repr, marker.args), *(set(marker.kwargs) - set(wanted))]
         if unknown:
-            known, got = ", ".join(wanted), ", ".join(unknown)
-            pytest.fail(f"@pytest.mark.throttle takes {known} by name, got {got}", pytrace=False)
-        limits = {**wanted["limits"], **marker.kwargs.get("limits", {})}
-        wanted = {**wanted, **marker.kwargs, "limits": limits}
+            _refuse_marker(f"it takes {', '.join(wanted)} by name, got {', '.join(unknown)}")
+        limits = marker.kwargs.get("limits", {})
+        nearer = {**wanted, **marker.kwargs, "limits": limits}
+        try:
+            check_wanted(enabled=nearer["enabled"], isolation=nearer["isolation"], limits=limits)
+        except TypeError as error:
+            _refuse_marker(error)
+        wanted = {**nearer, "limits": {**wanted["limits"], **limits}}
     if wanted["backend"] not in (None, *_BACKENDS):
-        known, got = ", ".join(_BACKENDS), repr(wanted["backend"])
-        pytest.fail(
-            f"@pytest.mark.throttle: backend must be one of {known}, got {got}", pytrace=False
-        )
+        known = ", ".join(_BACKENDS)
+        _refuse_marker(f"backend must be one of {known}, got {wanted['backend']!r}")
     return wanted
+
+
+def _refuse_marker(reason: object) -> NoReturn:
+    message = f"@pytest.mark.throttle: {reason}"
+    raise pytest.fail.Exception(message, pytrace=False) from None
 
 
 # The machine may be busy with many tests, and an outage is simulated otherwise.

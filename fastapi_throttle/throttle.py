@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from fastapi_throttle.backends import Backend, MemoryBackend, RedisBackend
+from fastapi_throttle.backends import Backend, MemoryBackend, RedisBackend, check_backend
 from fastapi_throttle.dependency import RateLimit, Runtime
 from fastapi_throttle.dependency.buckets import limits_in
 from fastapi_throttle.dependency.claim import checked_cost
@@ -205,11 +205,8 @@ def _check_types(app: object, backend: object, settings: object) -> None:
     if settings is not None and not isinstance(settings, ThrottleSettings):
         message = f"settings must be ThrottleSettings, got a {type(settings).__name__}"
         raise TypeError(message)
-    if backend is not None and (isinstance(backend, type) or not hasattr(backend, "hit")):
-        # A text may hold a password: it is not repeated.
-        got = f"the class {backend.__name__}" if isinstance(backend, type) else type(backend)
-        message = f"backend must be a Backend such as RedisBackend(url), got {got}"
-        raise TypeError(message)
+    if backend is not None:
+        check_backend(backend)
 
 
 def _describe(calls: tuple[object, ...]) -> list[dict[str, Any]]:

@@ -18,6 +18,19 @@ class Finding(NamedTuple):
     is_harmful: bool = True
 
 
+def check_backend(backend: object) -> None:
+    """Check that it is one.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    if isinstance(backend, type) or not hasattr(backend, "hit"):
+        # A text may hold a password: it is not repeated.
+        got = f"the class {backend.__name__}" if isinstance(backend, type) else type(backend)
+        message = f"backend must be a Backend such as RedisBackend(url), got {got}"
+        raise TypeError(message)
+
+
 class Backend(Protocol):
     """Keeps the counters of all partitions and decides about them.
 

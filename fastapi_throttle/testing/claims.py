@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from fastapi_throttle.dependency import RateLimit, Runtime
 from fastapi_throttle.dependency.buckets import Bucket
@@ -69,9 +70,35 @@ class Claims:
             yield claimed.runtime.address_rules.label(INVALID)
 
 
+def check_key(key: object) -> None:
+    """Check that somebody may have this key.
+
+    Raises:
+        TypeError: Whatever a resolver returned, it was not this.
+    """
+    is_id = isinstance(key, str | bytes | int | UUID | tuple) and not isinstance(key, bool)
+    if key is not None and not (is_id and identity_of(key)):
+        message = (
+            "key must be text such as 'user:42' or what a resolver returns: not blank, a str, "
+            f"bytes, int, UUID or a tuple of these, got {key!r}"
+        )
+        raise TypeError(message)
+
+
 def known_names() -> list[str]:
     """Return the names that limits of this process have."""
     return sorted({limit.name for limit in overrides.limits() if limit.name})
+
+
+def check_limit(limit: object) -> None:
+    """Check that it can mean a limit.
+
+    Raises:
+        TypeError: It is neither a limit nor text.
+    """
+    if not isinstance(limit, RateLimit | str):
+        message = f"limit must be a RateLimit or the name of one, got {limit!r}"
+        raise TypeError(message)
 
 
 def limit_called(name_or_limit: RateLimit | str) -> RateLimit:
@@ -81,11 +108,9 @@ def limit_called(name_or_limit: RateLimit | str) -> RateLimit:
         ThrottleError: No limit has the name.
         TypeError: It is neither.
     """
+    check_limit(name_or_limit)
     if isinstance(name_or_limit, RateLimit):
         return name_or_limit
-    if not isinstance(name_or_limit, str):
-        message = f"limit must be a RateLimit or the name of one, got {name_or_limit!r}"
-        raise TypeError(message)
     for limit in overrides.limits():
         if limit.name == name_or_limit:
             found: RateLimit = limit

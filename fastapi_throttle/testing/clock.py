@@ -1,5 +1,8 @@
 """A clock that moves only when told."""
 
+import math
+
+from fastapi_throttle.errors import ConfigurationError
 from fastapi_throttle.model import SECOND_US
 from fastapi_throttle.notation import Window, parse_window
 
@@ -14,9 +17,18 @@ class FakeClock:
 
     Args:
         start: Seconds since the Unix epoch.
+
+    Raises:
+        TypeError: *start* is no number.
+        ConfigurationError: *start* is negative or not finite.
     """
 
     def __init__(self, start: float = START) -> None:
+        message = f"start must be at least 0 seconds since the Unix epoch, got {start!r}"
+        if isinstance(start, bool) or not isinstance(start, int | float):
+            raise TypeError(message)
+        if not 0 <= start < math.inf:
+            raise ConfigurationError(message)
         self._now_us = round(start * SECOND_US)
 
     def __call__(self) -> int:

@@ -10,7 +10,8 @@ from fastapi_throttle.clock import wall_clock
 from fastapi_throttle.dependency import RateLimit
 from fastapi_throttle.errors import ThrottleError
 from fastapi_throttle.model import MAX_LIMIT, Decision
-from fastapi_throttle.testing.claims import Claims, limit_called
+from fastapi_throttle.notation import parse_rules
+from fastapi_throttle.testing.claims import Claims, check_key, limit_called
 from fastapi_throttle.testing.failing import checked_failure
 from fastapi_throttle.testing.stage import Stage
 
@@ -23,7 +24,7 @@ class ThrottleControl:
     Methods are synchronous, for tests of either kind. A *limit* is a `RateLimit` or the name of
     one; a name that no limit has is a `ThrottleError`. A *key* is text as for `Throttle.hit`,
     ``"user:42"``, ``"ip:testclient"``, or what a resolver of the application returns; without
-    one, every caller is meant.
+    one, every caller is meant; one that nobody can have is a `TypeError`.
     """
 
     def __init__(self, stage: Stage) -> None:
@@ -40,7 +41,7 @@ class ThrottleControl:
         Raises:
             ThrottleError: No limit has this name.
         """
-        self._stage.mark(Claims(limit_called(limit), key), wall_clock())
+        self._stage.mark(Claims(_known(limit, key), key), wall_clock())
 
     def allow(self, limit: RateLimit | str, key: Any = None) -> None:
         """Undo `exhaust`; what was counted stays counted.
@@ -48,7 +49,7 @@ class ThrottleControl:
         Raises:
             ThrottleError: No limit has this name.
         """
-        self._stage.mark(Claims(limit_called(limit), key), None)
+        self._stage.mark(Claims(_known(limit, key), key), None)
 
     def remaining(self, limit: RateLimit | str, key: Any = None) -> int:
         """Return how many quota units are left; without *key*, to whom least is.
@@ -57,7 +58,7 @@ class ThrottleControl:
             ThrottleError: No limit has this name; or its rate depends on the request, and there
                 was none by this caller yet.
         """
-        known = limit_called(limit)
+        known = _known(limit, key)
         rules = known.rules
         claims = self._stage.made(Claims(known, key))
         if not claims:
@@ -98,9 +99,13 @@ class ThrottleControl:
 
         Raises:
             ThrottleError: No limit has this name.
-            ConfigurationError: *rate* cannot be read.
+            TypeError: *rate* is no text.
+            ConfigurationError: *rate* cannot be read, or the limit's algorithm cannot count it.
         """
-        return self._stage.rewrite(limit_called(limit), rate)
+        known = limit_called(limit)
+        parse_rules(rate, "rate")
+        known.rules.rewritten(rate)  # or it would fail in the app
+        return self._stage.rewrite(known, rate)
 
     def _untouched(self, limit: RateLimit, key: Any) -> int:
         """Return what is left of what nobody used."""
@@ -117,6 +122,11 @@ class ThrottleControl:
             for quota in policy.quotas
         ]
         return min(left, default=MAX_LIMIT)
+
+
+def _known(limit: RateLimit | str, key: object) -> RateLimit:
+    check_key(key)
+    return limit_called(limit)
 
 
 def _run(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from fastapi_throttle.backends import Backend
+from fastapi_throttle.backends import Backend, check_backend
 from fastapi_throttle.clock import stand_in
 from fastapi_throttle.dependency import RateLimit
-from fastapi_throttle.override import overrides
+from fastapi_throttle.override import check_wanted, overrides
 from fastapi_throttle.testing.claims import limit_called
 from fastapi_throttle.testing.control import ThrottleControl
 from fastapi_throttle.testing.stage import Stage
@@ -36,10 +36,18 @@ def override(
         What uses limits up, looks into them, lets their store fail.
 
     Raises:
+        TypeError: An argument is of another type.
         ConfigurationError: A rate cannot be read.
         ThrottleError: At the end, a name in *limits* that no limit has.
     """
-    stage = Stage(backend=backend, isolation=isolation, enabled=enabled, limits=limits or {})
+    limits = {} if limits is None else limits
+    check_wanted(enabled=enabled, isolation=isolation, limits=limits)
+    if backend is not None:
+        check_backend(backend)
+    if clock is not None and (isinstance(clock, type) or not callable(clock)):
+        message = f"clock must be a FakeClock or return microseconds like one, got {clock!r}"
+        raise TypeError(message)
+    stage = Stage(backend=backend, isolation=isolation, enabled=enabled, limits=limits)
     before = overrides.active, stand_in.clock
     overrides.active, stand_in.clock = stage, clock or stand_in.clock
     try:
@@ -47,5 +55,5 @@ def override(
     finally:
         overrides.active, stand_in.clock = before
         stage.close()
-    for limit in limits or {}:
+    for limit in limits:
         limit_called(limit)

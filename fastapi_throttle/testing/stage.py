@@ -15,7 +15,7 @@ from fastapi_throttle.identity import Identity
 from fastapi_throttle.model import Decision, FailureMode, Hit, Policy
 from fastapi_throttle.notation import parse_rules
 from fastapi_throttle.resilience import Budget
-from fastapi_throttle.testing.claims import Claimed, Claims
+from fastapi_throttle.testing.claims import Claimed, Claims, check_limit
 from fastapi_throttle.testing.failing import FailingBackend, Failure
 from fastapi_throttle.testing.used_up import UsedUpBackend
 
@@ -78,6 +78,9 @@ class Stage:
         # Since when claims are used up; None for those that are not, whatever was said before.
         self._used_up: list[tuple[Claims, int | None]] = []
         for limit, rate in limits.items():
+            check_limit(limit)
+            called = limit if isinstance(limit, str) else limit.name or limit.rule
+            parse_rules(rate, f"limits[{called!r}]")
             self.rewrite(limit, rate)
 
     def decider(self, runtime: Runtime) -> Decider:
@@ -121,7 +124,6 @@ class Stage:
 
     def rewrite(self, limit: RateLimit | str, rate: str) -> AbstractContextManager[object]:
         """Let *limit* mean *rate* from now on, until the context that is returned ends."""
-        parse_rules(rate)
         name = limit.name or limit.rules if isinstance(limit, RateLimit) else limit
         before = self._rates.get(name)
         self._rates[name] = rate

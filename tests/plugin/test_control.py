@@ -440,10 +440,24 @@ def test_what_nobody_knows_is_named(suite: Suite):
         with pytest.raises(ThrottleError, match="^no limit is named 'serch'"):
             throttle.override("serch", "2/minute")
 
-    def test_a_rate(throttle):
-        with pytest.raises(ConfigurationError, match="got 'twice'"):
-            throttle.override("search", "twice")
+    @pytest.mark.parametrize(
+        ("rate", "message"),
+        [
+            ("twice", "rate must look like .* got 'twice'"),
+            (2, "rate must be text such as '100/minute', got 2"),
+            ("3000000/second", "limit must be lower with algorithm 'gcra', .*3000000-per-1s"),
+        ],
+    )
+    def test_a_rate(throttle, rate, message):
+        with pytest.raises((ConfigurationError, TypeError), match=f"^{message}"):
+            throttle.override("search", rate)
         assert statuses(3) == [200] * 3
+
+    @pytest.mark.parametrize("key", [3.5, True, "", " ", ["a"], ("a", None), object()])
+    @pytest.mark.parametrize("method", ["exhaust", "allow", "remaining"])
+    def test_a_key_that_nobody_has(throttle, method, key):
+        with pytest.raises(TypeError, match="^key must be text such as 'user:42' or .*, got "):
+            getattr(throttle, method)("search", key=key)
 
     def test_no_limit(throttle):
         with pytest.raises(TypeError, match="limit must be a RateLimit or the name of one, got 5"):
@@ -454,4 +468,6 @@ def test_what_nobody_knows_is_named(suite: Suite):
             throttle.fail_store("dwon")
         assert statuses(1) == [200]
     """
-    suite(tests).assert_outcomes(passed=7)
+    app = APP.replace('"1m",', '"1m", algorithm="gcra",')
+
+    suite(tests, app=app).assert_outcomes(passed=30)

@@ -259,12 +259,29 @@ def test_the_sum_of_many_tests_in_four_processes(suite: Suite):
     [
         (
             "enabeld=True",
-            "@pytest.mark.throttle takes enabled, limits, backend, isolation * got enabeld",
+            "@pytest.mark.throttle: it takes enabled, limits, backend, isolation * got enabeld",
         ),
-        ("False", "@pytest.mark.throttle takes * got False"),
-        ("backend='disk'", "backend must be one of memory, fakeredis, redis, got 'disk'"),
-        ("limits={'serch': '2/minute'}", "*no limit is named 'serch'; known are *'search'*"),
-        ("limits={'search': 'twice'}", "*limit must look like * got 'twice'"),
+        ("False", "@pytest.mark.throttle: it takes * got False"),
+        ("backend='disk'", "*backend must be one of memory, fakeredis, redis, got 'disk'"),
+        ("enabled='off'", "@pytest.mark.throttle: enabled must be True or False, got 'off'"),
+        ("isolation='no'", "@pytest.mark.throttle: isolation must be True or False, got 'no'"),
+        ("limits=['search']", "@pytest.mark.throttle: limits must be a mapping *, got ['search']"),
+        (
+            "limits={'serch': '2/minute'}",
+            "@pytest.mark.throttle: no limit is named 'serch'; known are *'search'*",
+        ),
+        (
+            "limits={'search': 'twice'}",
+            "@pytest.mark.throttle: limits['search'] must look like * got 'twice'",
+        ),
+        (
+            "limits={'search': 2}",
+            "@pytest.mark.throttle: limits['search'] must be text such as '100/minute', got 2",
+        ),
+        (
+            "limits={5: '2/minute'}",
+            "@pytest.mark.throttle: limit must be a RateLimit or the name of one, got 5",
+        ),
     ],
 )
 def test_a_mistake_in_the_marker_is_named(suite: Suite, marker: str, message: str):
@@ -279,14 +296,22 @@ def test_a_mistake_in_the_marker_is_named(suite: Suite, marker: str, message: st
     result = suite(tests)
 
     assert result.parseoutcomes()["errors"] == 1
-    result.stdout.fnmatch_lines(f"*{message.replace('[', '[[]')}*")
+    result.stdout.fnmatch_lines(f"{message.replace('[', '[[]')}*")
+    result.stdout.no_fnmatch_line("*another exception occurred*")
 
 
-def test_a_mistake_in_the_ini_is_named(suite: Suite):
-    result = suite(SIX_TWICE, ini="throttle_default = maybe")
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("throttle_default = maybe", "throttle_default must be 'on' or 'off', got 'maybe'"),
+        ("throttle_isolation = maybe", "throttle_isolation must be true or false: *'maybe'"),
+    ],
+)
+def test_a_mistake_in_the_ini_is_named(suite: Suite, line: str, message: str):
+    result = suite(SIX_TWICE, ini=line)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines("ERROR: throttle_default must be 'on' or 'off', got 'maybe'")
+    result.stderr.fnmatch_lines(f"ERROR: {message}")
 
 
 def test_markers_add_up_the_nearest_first(suite: Suite):

@@ -21,6 +21,7 @@ from fastapi_throttle import (
     all_of,
     everyone,
 )
+from fastapi_throttle.override import overrides
 from fastapi_throttle.testing import FakeClock, assert_throttled, override
 
 NOBODY = "redis://127.0.0.1:1"
@@ -130,9 +131,34 @@ def test_another_error_is_not_hidden_by_it():
         raise KeyError
 
 
-def test_a_rate_that_cannot_be_read_is_named_at_once():
-    with pytest.raises(ConfigurationError, match="got 'twice'"), override(limits={search: "twice"}):
+@pytest.mark.parametrize(
+    ("wanted", "error", "message"),
+    [
+        ({"limits": {search: "twice"}}, ConfigurationError, r"limits\['search'\] must .* 'twice'"),
+        ({"limits": {search: 2}}, TypeError, r"limits\['search'\] must be text .* got 2"),
+        ({"limits": {RateLimit(1, 60): "x"}}, ConfigurationError, r"limits\['1-per-1m .*'\] must"),
+        ({"limits": {5: "1/m"}}, TypeError, "limit must be a RateLimit or the name of one, got 5"),
+        ({"limits": ["search"]}, TypeError, r"limits must be a mapping .*, got \['search'\]"),
+        ({"enabled": "off"}, TypeError, "enabled must be True or False, got 'off'"),
+        ({"isolation": 0}, TypeError, "isolation must be True or False, got 0"),
+        ({"backend": "memory"}, TypeError, "backend must be a Backend such as .*, got <class 'str"),
+        ({"backend": MemoryBackend}, TypeError, "backend must .*, got the class MemoryBackend"),
+        ({"clock": 5}, TypeError, r"clock must be a FakeClock or .*, got 5"),
+        ({"clock": FakeClock}, TypeError, "clock must be a FakeClock or .*, got <class"),
+    ],
+)
+def test_a_mistake_is_named_at_once(wanted: dict, error: type[Exception], message: str):
+    with pytest.raises(error, match=f"^{message}"), override(**wanted):
         pytest.fail("it should not begin")
+
+    assert overrides.active is None
+
+
+@pytest.mark.parametrize("start", ["now", float("nan"), float("inf"), -1, True, None])
+def test_a_start_that_is_no_time_is_named(start: object):
+    message = f"^start must be at least 0 seconds since the Unix epoch, got {start!r}$"
+    with pytest.raises((TypeError, ConfigurationError), match=message):
+        FakeClock(start)
 
 
 def test_a_fake_clock_is_a_clock_for_backends():
