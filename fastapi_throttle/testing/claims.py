@@ -51,7 +51,9 @@ class Claims:
             (each.limit.name or each.limit) if isinstance(each.limit, RateLimit) else each.limit
             for each in (self, other)
         )
-        return limit == others and (self.key is None or other.key is None or self.key == other.key)
+        return limit == others and (
+            self.key is None or other.key is None or identity_of(self.key) == identity_of(other.key)
+        )
 
     def __contains__(self, claimed: Claimed) -> bool:
         if isinstance(self.limit, RateLimit):

@@ -59,12 +59,10 @@ class ThrottleControl:
                 was none by this caller yet.
         """
         known = _known(limit, key)
-        rules = known.rules
         claims = self._stage.made(Claims(known, key))
         if not claims:
             return self._untouched(known, key)
-        left = [self._stage.remaining(each, rules.static or each.hit.policy) for each in claims]
-        return min(_run(each) for each in left)
+        return min(_run(self._stage.remaining(claimed, known)) for claimed in claims)
 
     def reset(self) -> None:
         """Start anew: nothing is counted, exhausted or decided. Rates and failures stay."""
@@ -81,15 +79,15 @@ class ThrottleControl:
                 a clock that stands still, nobody waits for the budget to pass.
 
         Returns:
-            A context at whose end the store works again; without one it fails until the test ends.
+            A context at whose end it is as before; without one the store fails until the test ends.
 
         Raises:
             ConfigurationError: *kind* is none of these.
         """
+        as_before = ExitStack()
+        as_before.callback(setattr, self._stage, "failure", self._stage.failure)
         self._stage.failure = checked_failure(kind)
-        mended = ExitStack()
-        mended.callback(setattr, self._stage, "failure", None)
-        return mended
+        return as_before
 
     def override(self, limit: RateLimit | str, rate: str) -> AbstractContextManager[object]:
         """Give a limit another rate, for all callers: ``"2/minute"``, ``"1/s; 10/m"``.

@@ -145,8 +145,11 @@ class Stage:
         said = (since for claims, since in reversed(self._used_up) if is_meant(claims))
         return next(said, None)
 
-    async def remaining(self, claimed: Claimed, policy: Policy) -> int:
-        """Return what is left of *policy* for whoever claimed, also while the store fails."""
+    async def remaining(self, claimed: Claimed, limit: RateLimit) -> int:
+        """Return what is left of *limit* for whoever claimed, also while the store fails."""
+        # Another app may have a limit of this name and another rule.
+        own = claimed.runtime.buckets.named(limit.name) if limit.name else limit
+        policy = own.rules.static or claimed.hit.policy
         hit = claimed.runtime.hit(claimed.bucket, policy, claimed.identity, 1)
         return (await self._store(claimed.runtime).peek((hit,)))[0].remaining
 

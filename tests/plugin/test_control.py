@@ -293,6 +293,11 @@ def test_remaining_is_what_is_left(suite: Suite):
         status("/dynamic")
         assert throttle.remaining("dynamic") == 3
 
+    @pytest.mark.parametrize("keys", [(42, "42"), ("42", 42)])
+    def test_of_what_is_exhausted_for_ids_of_one_text(throttle, keys):
+        throttle.exhaust("tenants", key=keys[0])
+        assert throttle.remaining("tenants", key=keys[1]) == 0
+
     def test_it_follows_the_clock(throttle, throttle_clock):
         statuses(2, "/smooth")
         assert throttle.remaining("smooth") == 0
@@ -313,7 +318,25 @@ def test_remaining_is_what_is_left(suite: Suite):
     app = SHOP.replace("LIMITS = {", 'LIMITS = {"tiers": per_tier, ')
     ini = "anyio_mode = auto"
 
-    suite(tests, "-p", "anyio", app=app, ini=ini).assert_outcomes(passed=7)
+    suite(tests, "-p", "anyio", app=app, ini=ini).assert_outcomes(passed=9)
+
+
+@pytest.mark.parametrize("window", ["1m", "1h"])
+def test_remaining_goes_by_the_rule_of_each_app(suite: Suite, window: str):
+    tests = f"""
+    from shop import *
+
+    def test_two_apps(throttle):
+        other = FastAPI(dependencies=[Depends(RateLimit(7, "{window}", name="search"))])
+        other.add_api_route("/", lambda: 1)
+        statuses(2)
+        assert throttle.remaining("search") == 3
+        assert [TestClient(other).get("/").status_code for _ in range(5)] == [200] * 5
+        assert throttle.remaining("search") == 2
+        throttle.override("search", "6/{window}")
+        assert throttle.remaining("search") == 1
+    """
+    suite(tests).assert_outcomes(passed=1)
 
 
 def test_decisions_are_those_of_this_test(suite: Suite):

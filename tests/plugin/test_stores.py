@@ -201,3 +201,29 @@ def test_an_outage_reaches_what_the_app_asks_for_itself(suite: Suite):
         assert asyncio.run(throttle_of_worker.peek(limit, "user:1")).failure_mode == "local"
     """
     suite(tests).assert_outcomes(passed=1)
+
+
+def test_one_failure_within_another_leaves_the_outer_in_force(suite: Suite):
+    tests = """
+    import pytest
+    from shop import *
+
+    def test_nested(throttle, throttle_clock):
+        with throttle.fail_store("down"):
+            with throttle.fail_store("slow"):
+                statuses(1)
+            assert throttle.remaining("search") == 4
+            throttle_clock.advance("1m")
+            statuses(1)
+            assert throttle.decisions[-1].degraded
+        throttle_clock.advance("1m")
+        statuses(1)
+        assert not throttle.decisions[-1].degraded
+
+    def test_an_exception(throttle):
+        with pytest.raises(KeyError), throttle.fail_store("down"):
+            raise KeyError
+        statuses(1)
+        assert not throttle.decisions[-1].degraded
+    """
+    suite(tests).assert_outcomes(passed=2)
