@@ -108,6 +108,7 @@ class _Test:
         self._undo = ExitStack()
         self._clock: FakeClock | None = None
         self._control: ThrottleControl | None = None
+        self._stage: Any = None
         self._redis_url: str | None = None
         self._wanted: dict[str, Any] = {}
 
@@ -142,6 +143,7 @@ class _Test:
 
             wanted = {**self._wanted, "backend": self._backend(self._wanted["backend"])}
             self._control = self._undo.enter_context(override(**wanted))
+            self._stage = overrides.active
         return self._control
 
     def clock(self) -> "FakeClock":
@@ -175,7 +177,17 @@ class _Test:
                 self._item.config.add_cleanup(server.stop)
             server.empty()
             self._redis_url = server.url
+            if self._wanted["backend"] is None:
+                self._move_to_redis()
         return self._redis_url
+
+    def _move_to_redis(self) -> None:
+        """Count in Redis from now on: a fixture asked for it while the test was under way."""
+        self._wanted["backend"] = "redis"
+        if self._control is None:
+            self.control()
+        else:
+            self._stage.count_in(self._backend("redis"))
 
     def decider(self, runtime: Any) -> Any:
         """See `Override.decider`."""
@@ -198,15 +210,11 @@ class _Test:
         """Return a new, empty backend of this kind; None for the default."""
         if kind is None:
             return None
-        from fastapi_throttle.backends import MemoryBackend, RedisBackend
+        from fastapi_throttle.testing.stores import new_backend
 
-        if kind == "memory":
-            return MemoryBackend()
-        if kind == "redis":
-            return RedisBackend(self.redis_url(), budget=_BUDGET)
-        fakeredis = pytest.importorskip("fakeredis", reason="backend='fakeredis' needs fakeredis")
-        client = fakeredis.FakeAsyncRedis(server=fakeredis.FakeServer())
-        return RedisBackend(client, budget=_BUDGET)
+        if kind == "fakeredis":
+            pytest.importorskip("fakeredis", reason="backend='fakeredis' needs fakeredis")
+        return new_backend(kind, self.redis_url)
 
 
 def _wanted_by(item: pytest.Item, fixtures: Sequence[str]) -> dict[str, Any]:
@@ -239,8 +247,6 @@ def _refuse_marker(reason: object) -> NoReturn:
     raise pytest.fail.Exception(message, pytrace=False) from None
 
 
-# The machine may be busy with many tests, and an outage is simulated otherwise.
-_BUDGET = 5.0
 _TEST = pytest.StashKey[_Test]()
 _SERVER: "pytest.StashKey[RedisServer]" = pytest.StashKey()
 

@@ -122,6 +122,12 @@ class Stage:
         claims = [claimed for each in list(self._claims.values()) for claimed in each.values()]
         return [claimed for claimed in claims if claimed in wanted]
 
+    def count_in(self, backend: Backend) -> None:
+        """Let all apps count there from now on."""
+        self._backend = backend
+        self._stores.clear()
+        self._deciders.clear()
+
     def rewrite(self, limit: RateLimit | str, rate: str) -> AbstractContextManager[object]:
         """Let *limit* mean *rate* from now on, until the context that is returned ends."""
         name = limit.name or limit.rules if isinstance(limit, RateLimit) else limit

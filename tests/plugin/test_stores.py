@@ -227,3 +227,38 @@ def test_one_failure_within_another_leaves_the_outer_in_force(suite: Suite):
         assert not throttle.decisions[-1].degraded
     """
     suite(tests).assert_outcomes(passed=2)
+
+
+def test_a_redis_that_is_asked_for_late_is_counted_in(suite: Suite):
+    tests = """
+    import pytest
+    import redis
+    from shop import *
+
+    @pytest.fixture(params=["memory", "redis"])
+    def store(request):
+        return request.param == "redis" and request.getfixturevalue("throttle_redis")
+
+    def keys_in(url):
+        with redis.Redis.from_url(url) as inside:
+            return inside.dbsize()
+
+    def test_before_anything_is_counted(store):
+        assert statuses(6) == [200] * 5 + [429]
+        assert not store or keys_in(store) == 1
+
+    def test_after(throttle, request):
+        statuses(5)
+        url = request.getfixturevalue("throttle_redis")
+        assert statuses(6) == [200] * 5 + [429]
+        assert keys_in(url) == 1
+        assert throttle.remaining("search") == 0
+        throttle.reset()
+        assert keys_in(url) == 0
+
+    @pytest.mark.throttle(backend="memory")
+    def test_unless_the_test_counts_elsewhere(throttle_redis):
+        assert statuses(1) == [200]
+        assert keys_in(throttle_redis) == 0
+    """
+    suite(tests).assert_outcomes(passed=4)
