@@ -2,7 +2,8 @@
 
 import heapq
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi_throttle.algorithms import ALGORITHMS, Claim, decide, decide_one
@@ -86,6 +87,18 @@ class MemoryBackend:
             self._states.clear()
             self._over_at.clear()
             self._due.clear()
+
+    @contextmanager
+    def emptied(self) -> Iterator[None]:
+        """Start without counters, and know again at the end of the context what was counted."""
+        with self._lock:
+            before = self._states, self._over_at, self._due
+            self._states, self._over_at, self._due = {}, {}, []
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._states, self._over_at, self._due = before
 
     def _decide(self, hits: Sequence[Hit], *, peek: bool) -> tuple[Decision, ...]:
         # Nothing is awaited in here; the lock is for event loops in other threads.

@@ -23,6 +23,8 @@ def override(
 ) -> Iterator[ThrottleControl]:
     """Let every limit of the process start with empty counters, and as follows.
 
+    Within another, what that counted is there again when this one ends.
+
     Args:
         enabled: Whether limits are on. Default: what the settings say.
         limits: Rates in place of those that are written, by limit or name:
@@ -47,8 +49,14 @@ def override(
     if clock is not None and (isinstance(clock, type) or not callable(clock)):
         message = f"clock must be a FakeClock or return microseconds like one, got {clock!r}"
         raise TypeError(message)
-    stage = Stage(backend=backend, isolation=isolation, enabled=enabled, limits=limits)
     before = overrides.active, stand_in.clock
+    stage = Stage(
+        backend=backend,
+        isolation=isolation,
+        enabled=enabled,
+        limits=limits,
+        within=overrides.active,
+    )
     overrides.active, stand_in.clock = stage, clock or stand_in.clock
     try:
         yield ThrottleControl(stage)

@@ -14,6 +14,7 @@ from fastapi_throttle.dependency.rules import Rules
 from fastapi_throttle.identity import Identity
 from fastapi_throttle.model import Decision, FailureMode, Hit, Policy
 from fastapi_throttle.notation import parse_rules
+from fastapi_throttle.override import Override
 from fastapi_throttle.resilience import Budget
 from fastapi_throttle.testing.claims import Claimed, Claims, check_limit
 from fastapi_throttle.testing.failing import FailingBackend, Failure
@@ -49,6 +50,8 @@ class Stage:
             wherever they are.
         enabled: Whether limits are on; None for what the settings say.
         limits: Rates in place of those that are written, by limit or name.
+        within: What it stands in front of while another test, or another part of one, is under
+            way: what that counted is left to it.
 
     Attributes:
         decisions: What was decided.
@@ -62,6 +65,7 @@ class Stage:
         isolation: bool,
         enabled: bool | None,
         limits: Mapping[RateLimit | str, str],
+        within: Override | None = None,
     ) -> None:
         self.decisions: list[Decision] = []
         self.failure: Failure | None = None
@@ -71,7 +75,9 @@ class Stage:
         self._rates: dict[str | Rules, str] = {}
         self._rewritten: dict[tuple[Rules, str], Policy] = {}
         self._in_process = MemoryBackend()
-        self._emptied: list[MemoryBackend] = []
+        self._is_inner = isinstance(within, Stage)
+        self._emptied: set[MemoryBackend] = set()
+        self._undo = ExitStack()
         self._stores: dict[Runtime, UsedUpBackend] = {}
         self._deciders: dict[Runtime, Decider] = {}
         self._claims: dict[Runtime, dict[tuple[str, ...], Claimed]] = {}
@@ -169,8 +175,7 @@ class Stage:
 
     def close(self) -> None:
         """Leave nothing in counters that others go on with."""
-        for backend in self._emptied:
-            backend.clear()
+        self._undo.close()
 
     def _store(self, runtime: Runtime) -> UsedUpBackend:
         store = self._stores.get(runtime)
@@ -191,8 +196,12 @@ class Stage:
         if not isinstance(own, MemoryBackend):
             return self._in_process
         if own not in self._emptied:
-            self._emptied.append(own)
-            own.clear()
+            self._emptied.add(own)
+            if self._is_inner:
+                self._undo.enter_context(own.emptied())
+            else:
+                own.clear()
+                self._undo.callback(own.clear)
         return own
 
     def _since(self, runtime: Runtime, hit: Hit) -> int | None:

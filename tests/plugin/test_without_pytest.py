@@ -2,6 +2,7 @@
 
 import asyncio
 import unittest
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ from fastapi.responses import PlainTextResponse
 from fastapi.testclient import TestClient
 
 from fastapi_throttle import (
+    Backend,
     ConfigurationError,
     MemoryBackend,
     RateLimit,
@@ -93,6 +95,21 @@ def test_one_within_another_starts_anew_and_leaves_the_outer_in_force():
         assert statuses(app, 4) == [200] * 3 + [429]
 
     assert (len(outer.decisions), len(inner.decisions)) == (4, 2)
+
+
+@pytest.mark.parametrize("backend", [MemoryBackend(), RedisBackend(NOBODY)])
+@pytest.mark.parametrize("wanted", [{}, {"enabled": False}, {"clock": FakeClock()}])
+def test_the_outer_finds_what_it_counted(backend: Backend, wanted: dict):
+    app, same = new_app(search, backend=backend), new_app(search, backend=backend)
+
+    with override(limits={search: "3/minute"}) as outer:
+        statuses(app, 2)
+        with suppress(KeyError), override(**wanted) as inner:
+            assert inner.remaining("search") == 5
+            assert statuses(app, 3) + statuses(same, 2) == [200] * 5
+            raise KeyError
+        assert outer.remaining("search") == 1
+        assert statuses(app, 2) == [200, 429]
 
 
 def test_the_apps_own_counters_go_on_without_isolation():
