@@ -13,6 +13,7 @@ For pytest, or for unittest with `unittest.TestCase` as a second base. No plugin
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from fastapi_throttle.backends import Backend
 from fastapi_throttle.model import AlgorithmName, Hit
@@ -44,6 +45,10 @@ class BackendConformance:
     def test_it_decides_as_the_algorithms_do(self) -> None:
         """The same decision, to the microsecond, for hits, peeks and resets of all kinds."""
         self._each(scenarios.compare_with_the_oracle)
+
+    def test_a_call_may_ask_for_several_algorithms(self) -> None:
+        """Each hit is counted by its own, and all stand or fall together."""
+        self._run(lambda backend, clock: scenarios.mix(backend, clock, self.algorithms))
 
     def test_what_is_refused_consumes_nothing(self) -> None:
         """In none of the quotas that are decided together, of this caller or another."""
@@ -83,16 +88,25 @@ class BackendConformance:
             check(left == [2, 1], f"{algorithm}: {left} were left, not [2, 1]")
 
     def _each(self, scenario: Scenario) -> None:
-        async def run(algorithm: AlgorithmName) -> None:
+        for algorithm in self.algorithms:
+            self._run(partial(_of_algorithm, scenario, algorithm))
+
+    def _run(self, scenario: Callable[[Backend, Clock], Awaitable[None]]) -> None:
+        async def run() -> None:
             clock = Clock()
             backend = self.make_backend(clock)
             try:
-                await scenario(backend, clock, algorithm)
+                await scenario(backend, clock)
             finally:
                 await backend.aclose()
 
-        for algorithm in self.algorithms:
-            asyncio.run(run(algorithm))
+        asyncio.run(run())
+
+
+async def _of_algorithm(
+    scenario: Scenario, algorithm: AlgorithmName, backend: Backend, clock: Clock
+) -> None:
+    await scenario(backend, clock, algorithm)
 
 
 async def _used_and_closed(backend: Backend, hit: Hit) -> int:

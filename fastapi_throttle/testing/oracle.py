@@ -7,9 +7,13 @@ from fastapi_throttle.algorithms import ALGORITHMS, Claim, decide
 from fastapi_throttle.model import AlgorithmName, Decision, Hit, Policy, Quota, decisions_of
 
 
-def policy_of(*rules: tuple[int, int], algorithm: AlgorithmName = "sliding-window") -> Policy:
-    """Make a policy of rules (limit, window in microseconds)."""
-    quotas = tuple(Quota(limit, window_us, limit) for limit, window_us in rules)
+def policy_of(
+    *rules: tuple[int, int],
+    algorithm: AlgorithmName = "sliding-window",
+    burst: int | None = None,
+) -> Policy:
+    """Make a policy of rules (limit, window in microseconds); *burst* defaults to each limit."""
+    quotas = tuple(Quota(limit, window_us, burst or limit) for limit, window_us in rules)
     return Policy.of(quotas, algorithm)
 
 

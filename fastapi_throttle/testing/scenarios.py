@@ -1,6 +1,7 @@
 """What `BackendConformance` does to a backend, and what must come of it."""
 
 import asyncio
+from collections.abc import Sequence
 from random import Random
 
 from fastapi_throttle.backends import Backend
@@ -36,14 +37,17 @@ async def compare_with_the_oracle(backend: Backend, clock: Clock, algorithm: Alg
         random = Random(seed)  # noqa: S311 - the same histories in every run
         oracle = Oracle(clock)
         windows = random.sample((MINUTE_US, 7 * MINUTE_US + 3, 60 * MINUTE_US), seed % 3 + 1)
-        limit = random.choice((1, 2, 5, 20, 129, 1_000))
+        limit = random.choice((1, 2, 5, 20, 129, 1_000, 1_000_000))
+        burst = random.choice((None, 1, 3, 2 * limit)) if algorithm == "gcra" else None
         wait = 0
         for number in range(_CALLS):
             clock.now += random.choice((0, 0, 0, 1, 1_000, MINUTE_US // 60, MINUTE_US, wait, wait))
             if number == _CALLS // 2:
                 limit = random.choice((1, 5, 20, 200))
-            policy = policy_of(*((limit, window) for window in windows), algorithm=algorithm)
-            costs = (1, 1, 1, 2, 0, limit // 2 + 1, limit, limit + 1)
+            rules = [(limit, window) for window in windows]
+            policy = policy_of(*rules, algorithm=algorithm, burst=burst)
+            most = burst or limit
+            costs = (1, 1, 1, 2, 0, most // 2 + 1, most, most + 1)
             hits = tuple(
                 hit_of(policy, random.choice(costs), f"{seed} {who}")
                 for who in ("a", "b")[: random.choice((1, 1, 2))]
@@ -58,6 +62,21 @@ async def compare_with_the_oracle(backend: Backend, clock: Clock, algorithm: Alg
             )
             waits = [each.retry_after or 0.0 for each in expected or ()]
             wait = round(max(waits, default=0) * SECOND_US)
+
+
+async def mix(backend: Backend, clock: Clock, algorithms: Sequence[AlgorithmName]) -> None:
+    """Decide together what is counted in different ways."""
+    oracle = Oracle(clock)
+    policies = [policy_of((5, MINUTE_US), algorithm=algorithm) for algorithm in algorithms]
+    for number in range(_CALLS):
+        clock.now += number % 7 * SECOND_US
+        turn = number % len(policies)
+        hits = tuple(
+            hit_of(policy, (number + place) % 3)
+            for place, policy in enumerate(policies[turn:] + policies[:turn])
+        )
+        expected, got = await oracle.hit(hits), await backend.hit(hits)
+        check(got == expected, f"call {number}, hit of {hits}: must be {expected}, got {got}")
 
 
 async def refuse(backend: Backend, clock: Clock, algorithm: AlgorithmName) -> None:

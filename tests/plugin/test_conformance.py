@@ -126,9 +126,47 @@ class Torn(Oracle):
         return decisions
 
 
+class Other(Oracle):
+    """Decides something else than it is asked."""
+
+    async def hit(self, hits):
+        return self.named(hits, await super().hit([self.other(hit, hits) for hit in hits]))
+
+    async def peek(self, hits):
+        return self.named(hits, await super().peek([self.other(hit, hits) for hit in hits]))
+
+    def named(self, hits, decisions):
+        pairs = zip(hits, decisions, strict=True)
+        return tuple(replace(decision, policy=hit.policy) for hit, decision in pairs)
+
+
+class KnowsNoBurst(Other):
+    def other(self, hit, hits):
+        quotas = tuple(replace(quota, burst=quota.limit) for quota in hit.policy.quotas)
+        return hit._replace(policy=replace(hit.policy, quotas=quotas))
+
+
+class KnowsOneAlgorithmPerCall(Other):
+    def other(self, hit, hits):
+        algorithm = hits[0].policy.algorithm
+        return hit._replace(policy=replace(hit.policy, algorithm=algorithm))
+
+
+class CountsInTwoBytes(Other):
+    def other(self, hit, hits):
+        quotas = tuple(
+            replace(quota, limit=min(quota.limit, 65_535), burst=min(quota.burst, 65_535))
+            for quota in hit.policy.quotas
+        )
+        return hit._replace(policy=replace(hit.policy, quotas=quotas))
+
+
 @pytest.mark.parametrize(
     ("wrong", "found_by"),
     [
+        (KnowsNoBurst, "test_it_decides_as_the_algorithms_do"),
+        (KnowsOneAlgorithmPerCall, "test_a_call_may_ask_for_several_algorithms"),
+        (CountsInTwoBytes, "test_it_decides_as_the_algorithms_do"),
         (ChargesRefusals, "test_what_is_refused_consumes_nothing"),
         (ChargesPeeks, "test_peek_and_a_cost_of_zero_consume_nothing"),
         (Forgetful, "test_it_decides_as_the_algorithms_do"),
@@ -173,7 +211,7 @@ def test_unittest_runs_it_too():
     result = unittest.TestResult()
     unittest.defaultTestLoader.loadTestsFromTestCase(Conformance).run(result)
 
-    assert result.testsRun == len(TESTS) == 9
+    assert result.testsRun == len(TESTS) == 10
     assert result.wasSuccessful(), result.failures + result.errors
 
 
