@@ -11,7 +11,8 @@ from fastapi_throttle import pytest_plugin
 from fastapi_throttle.testing import ThrottleControl
 
 PAGE = (Path(__file__).parents[2] / "docs" / "testing.md").read_text(encoding="utf-8")
-APP, *EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+APP, *EXAMPLES, BACKEND, TESTS_OF_BACKEND = BLOCKS
 LISTED = re.findall(r"^\| `\.?(\w+)", PAGE, re.MULTILINE)
 
 
@@ -23,6 +24,15 @@ def test_an_example_runs(suite: Suite, number: int):
     outcomes = result.parseoutcomes()
     outcomes.pop("deselected", None)
     assert outcomes == {"passed": 2 if "parametrize" in example else 1}
+
+
+def test_the_backend_of_the_page_passes_the_tests_for_backends(
+    suite: Suite, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TMPDIR", str(pytester.path))
+    pytester.makepyfile(sqlite_backend=BACKEND)
+
+    suite(TESTS_OF_BACKEND, in_subprocess=True).assert_outcomes(passed=10)
 
 
 def test_there_are_ten_short_examples():

@@ -229,7 +229,8 @@ def test_one_failure_within_another_leaves_the_outer_in_force(suite: Suite):
     suite(tests).assert_outcomes(passed=2)
 
 
-def test_a_redis_that_is_asked_for_late_is_counted_in(suite: Suite):
+@pytest.mark.parametrize("isolation", ["true", "false"])
+def test_a_redis_that_is_asked_for_late_is_counted_in(suite: Suite, isolation: str):
     tests = """
     import pytest
     import redis
@@ -261,4 +262,4 @@ def test_a_redis_that_is_asked_for_late_is_counted_in(suite: Suite):
         assert statuses(1) == [200]
         assert keys_in(throttle_redis) == 0
     """
-    suite(tests).assert_outcomes(passed=4)
+    suite(tests, ini=f"throttle_isolation = {isolation}").assert_outcomes(passed=4)
