@@ -3,6 +3,7 @@
 import asyncio
 import unittest
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -137,7 +138,7 @@ class Other(Oracle):
 
     def named(self, hits, decisions):
         pairs = zip(hits, decisions, strict=True)
-        return tuple(replace(decision, policy=hit.policy) for hit, decision in pairs)
+        return tuple(decision._replace(policy=hit.policy) for hit, decision in pairs)
 
 
 class KnowsNoBurst(Other):
