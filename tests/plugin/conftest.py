@@ -11,6 +11,8 @@ import fastapi_throttle.testing
 import fastapi_throttle.throttle  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
+# Of the Starlette that FastAPI 0.121 brings.
+OLD_TEST_CLIENT = "ignore:The anyio.abc.BlockingPortal alias is deprecated:DeprecationWarning"
 
 
 @pytest.fixture
@@ -31,6 +33,7 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
         pytester.makepyfile(shop=app, test_shop=tests)
         plugin = ("-p", "fastapi_throttle.pytest_plugin")
         runner = pytester.runpytest_subprocess if in_subprocess else pytester.runpytest_inprocess
-        return runner("-W", "error", "-p", "no:cacheprovider", *plugin, *arguments)
+        warnings = ("-W", "error", "-W", OLD_TEST_CLIENT)
+        return runner(*warnings, "-p", "no:cacheprovider", *plugin, *arguments)
 
     return run
