@@ -55,6 +55,7 @@ class Store:
         self._clock = clock
         self._is_calm = True
         self._given_up: Fault = "infrastructure"
+        self._cause: BaseException | None = None
         # A backend that does not say how long it takes is watched.
         self._needs: float = getattr(backend, "budget", math.inf)
         self.health = HealthRecord(clock)
@@ -143,10 +144,15 @@ class Store:
             if is_probe:
                 breaker.abandon()
         else:
-            if breaker.is_open == is_probe:  # what was asked before it opened tells nothing new
+            # Neither what was asked before it opened tells anything new, nor a second check that
+            # rode in the same call.
+            if breaker.is_open == is_probe and not self._is_known(failure):
                 breaker.failed()
-            self._is_calm, self._given_up = False, fault
+            self._is_calm, self._given_up, self._cause = False, fault, failure.__cause__
             self.health.failed(failure, is_given_up=breaker.is_open)
+
+    def _is_known(self, failure: BackendError) -> bool:
+        return self._cause is not None and failure.__cause__ is self._cause
 
     def _was_rushed(self, failure: BackendError, given: float) -> bool:
         """Tell whether there was so little time left that being late proves nothing."""
@@ -157,6 +163,7 @@ class Store:
         if breaker.is_open == is_probe:
             breaker.succeeded()
         is_given_up, is_calm = self._breakers.review()
+        self._cause = None
         if not is_given_up:
             self.health.answered()
             self._is_calm = is_calm
