@@ -1,6 +1,7 @@
 """Several checks as one call of the script."""
 
 import asyncio
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 
@@ -21,10 +22,10 @@ class Check:
         rule: What the script needs to know besides.
         outcome: Where the answer goes, if it comes with those of others.
         deadline: When it must be there, in the event loop's time.
-        has_left: Whether it left with others.
+        left_at: When it left with others; infinite: it waits.
     """
 
-    __slots__ = ("deadline", "has_left", "hits", "keys", "outcome", "rule")
+    __slots__ = ("deadline", "hits", "keys", "left_at", "outcome", "rule")
 
     def __init__(self, hits: Sequence[Hit], rule: bytes) -> None:
         self.hits = hits
@@ -32,7 +33,7 @@ class Check:
         self.rule = rule
         self.outcome: asyncio.Future[Decisions | BackendError] | None = None
         self.deadline = 0.0
-        self.has_left = False
+        self.left_at = math.inf
 
     @property
     def is_answered(self) -> bool:

@@ -16,6 +16,10 @@ from fastapi_throttle.errors import BackendError
 MOST_CALLS = 4
 # So many decisions keep Redis from others for about half a millisecond.
 MOST_CHECKS = 128
+# A check that waited for so much of its budget before it left was kept by others.
+WAITED = 0.1
+# An event loop that looks at the clock so much of the budget too late was busy.
+LATE = 0.2
 
 
 class Lane:
@@ -51,7 +55,7 @@ class Lane:
         self._unanswered: deque[Check] = deque()
         self._is_leaving = False
         self._alarm: asyncio.TimerHandle | None = None
-        self._answered_at = self._loop.time()
+        self._answered_at = self._excused_at = self._loop.time()
 
     @property
     def is_idle(self) -> bool:
@@ -144,22 +148,23 @@ class Lane:
 
     def _next(self) -> Iterator[Check]:
         """Take the next ones that still wait out of the queue."""
+        now = self._loop.time()
         for _ in range(min(MOST_CHECKS, len(self._waiting))):
             check = self._waiting.popleft()
             if not check.is_answered:
-                check.has_left = True
+                check.left_at = now
                 yield check
 
     async def _together(self, checks: list[Check]) -> None:
         """Decide *checks* in one call and tell each its part."""
-        deadline = checks[-1].deadline
         try:
-            async with asyncio.timeout_at(deadline):
+            # Longer than they wait: calls that are all cut short would let Redis answer nobody.
+            async with asyncio.timeout(self._budget):
                 for check, decisions in await self._call(checks):
                     tell(check, decisions)
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits
             for check in checks:
-                tell(check, self._fault(error, deadline))
+                tell(check, self._fault(error, check.deadline, check.left_at))
         finally:
             self._under_way -= 1
             self._leave_soon()
@@ -182,21 +187,33 @@ class Lane:
                 if check.deadline > now:
                     self._alarm = self._loop.call_at(check.deadline, self._give_up)
                     return
-                tell(check, self._too_late(check))
+                tell(check, self._fault(TimeoutError(), check.deadline, check.left_at))
             self._unanswered.popleft()
 
-    def _too_late(self, check: Check) -> BackendError:
-        error = TimeoutError()
-        # Redis answers others, but there are too many before this one.
-        if not check.has_left and self._answered_at > check.deadline - self._budget:
-            return overload(error, self._budget)
-        return self._fault(error, check.deadline)
-
-    def _fault(self, error: Exception, deadline: float) -> BackendError:
-        # A process that was kept from looking at the clock was kept from reading the answer.
-        if isinstance(error, TimeoutError) and self._loop.time() > deadline + self._budget:
+    def _fault(self, error: Exception, deadline: float, left_at: float = 0.0) -> BackendError:
+        if isinstance(error, TimeoutError) and self._was_busy(deadline, left_at):
             return overload(error, self._budget)
         return outage(error, self._budget)
+
+    def _was_busy(self, deadline: float, left_at: float) -> bool:
+        """Tell whether it was not Redis that was too slow for what had to be there by *deadline*.
+
+        Args:
+            deadline: When it was.
+            left_at: When it was asked.
+        """
+        arrived_at = deadline - self._budget
+        # Redis answers, but there were too many before this one.
+        if self._answered_at > arrived_at and left_at > arrived_at + WAITED * self._budget:
+            return True
+        # A process that was kept from looking at the clock was kept from reading the answer.
+        late = self._loop.time() - deadline
+        if late < LATE * self._budget:
+            return False
+        # If it is always a little late, that is no excuse for a Redis that never answers.
+        if self._excused_at <= self._answered_at:
+            self._excused_at = self._loop.time()
+        return late > self._budget or arrived_at < self._excused_at
 
 
 def tell(check: Check, outcome: Decisions | BackendError) -> None:
