@@ -55,6 +55,7 @@ class RedisServer:
         self._options = (*options, *(("--requirepass", password) if password else ()))
         self._login = ("--no-auth-warning", "-a", password) if password else ()
         self._process: subprocess.Popen[bytes] | None = None
+        self._directory: tempfile.TemporaryDirectory[str] | None = None
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
         self.client = redis.Redis(
@@ -77,17 +78,17 @@ class RedisServer:
         """Whether it was started and not stopped."""
         return self._process is not None
 
-    def start(self) -> None:
-        """Start it and wait until it answers."""
+    def start(self, *options: str) -> None:
+        """Start it, with *options* besides its own, and wait until it answers."""
         program = shutil.which("redis-server")
         if program is None:
             pytest.fail("The tests need redis-server on PATH; scripts/test says how to install it.")
-        self._directory = tempfile.TemporaryDirectory()
+        self._directory = self._directory or tempfile.TemporaryDirectory()
         port = ("--bind", "127.0.0.1", "--port", str(self.port))
         in_memory = ("--save", "", "--appendonly", "no", "--dir", self._directory.name)
         self._process = subprocess.Popen(
             # A file must come before the options.
-            [program, *self._options, *port, *in_memory],
+            [program, *self._options, *port, *in_memory, *options],
             stdout=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + START_SECONDS
@@ -101,15 +102,21 @@ class RedisServer:
                     pytest.fail(f"redis-server did not start on port {self.port}.")
                 time.sleep(0.01)  # noqa: TID251 - another process starts
 
-    def stop(self) -> None:
-        """Stop it at once, as a crash would; what it knew is lost."""
+    def stop(self, *, forgets: bool = True) -> None:
+        """Stop it at once, as a crash would.
+
+        Args:
+            forgets: Whether what it saved is lost, too.
+        """
         self.client.connection_pool.disconnect()
         if self._process is None:
             return
         self._process.kill()
         self._process.wait()
         self._process = None
-        self._directory.cleanup()
+        if forgets and self._directory is not None:
+            self._directory.cleanup()
+            self._directory = None
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
