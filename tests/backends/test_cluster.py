@@ -7,14 +7,19 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+from fastapi import Depends, FastAPI
+from fastapi.testclient import TestClient
 from oracle import hit_of, policy_of
 from redis.asyncio import RedisCluster as Client
 from redis.exceptions import TryAgainError
 from redis_cluster import RedisCluster, slot_of
 
+from fastapi_throttle import RateLimit, Throttle, ThrottleSettings
 from fastapi_throttle.backends import RedisBackend
 from fastapi_throttle.errors import BackendError
-from fastapi_throttle.model import Decision
+from fastapi_throttle.model import Decision, Policy
+
+pytestmark = pytest.mark.matrix  # redis-py's words for redirections change.
 
 OUTAGES = (Path(__file__).parents[2] / "docs/outages.md").read_text(encoding="utf-8")
 HOUR_US = 3_600_000_000
@@ -103,6 +108,17 @@ async def test_its_findings_are_those_of_all_nodes(cluster: RedisCluster, backen
     assert len(other) == 1  # none of them saves anything
 
 
+def test_an_app_is_told_by_a_setting(cluster: RedisCluster):
+    app = FastAPI(dependencies=[Depends(RateLimit(2, "1h", name="settings"))])
+    app.add_api_route("/", lambda: {})
+    settings = ThrottleSettings(backend=cluster.url, budget_ms=5_000, startup="require")
+    throttle = Throttle(app, settings=settings)
+
+    with TestClient(app) as client:
+        assert [client.get("/").status_code for _ in range(3)] == [200, 200, 429]
+    assert throttle.health().state == "ok"
+
+
 async def test_the_documented_permissions_suffice(cluster: RedisCluster, backend: RedisBackend):
     (rights,) = re.findall(r"^ACL SETUSER limiter (.+)", OUTAGES, re.MULTILINE)
     (more,) = re.findall(r"Cluster needs `(.+?)`", OUTAGES)
@@ -125,8 +141,9 @@ async def test_the_documented_permissions_suffice(cluster: RedisCluster, backend
 class Load:
     """Asks for *partitions* all the time, and keeps what it was told."""
 
-    def __init__(self, backend: RedisBackend, *partitions: str) -> None:
+    def __init__(self, backend: RedisBackend, policy: Policy, *partitions: str) -> None:
         self._backend = backend
+        self._policy = policy
         self._is_over = False
         self.partitions = partitions
         self.decisions: dict[str, list[Decision]] = {name: [] for name in partitions}
@@ -143,7 +160,7 @@ class Load:
     async def _ask(self, name: str) -> None:
         while not self._is_over:
             try:
-                (decision,) = await self._backend.hit((hit_of(MANY, 1, name),))
+                (decision,) = await self._backend.hit((hit_of(self._policy, 1, name),))
             except BackendError as error:
                 self.errors.append(error)
             else:
@@ -164,7 +181,7 @@ async def test_a_slot_that_moves_under_load_loses_no_count_and_counts_nothing_tw
     key = hit_of(MANY).keys[0]
     target = elsewhere(cluster, key)
     target.client.script_flush()
-    async with Load(backend, "somebody", "somebody else", "a third") as load:
+    async with Load(backend, MANY, "somebody", "somebody else", "a third") as load:
         await load.go_on()
         with cluster.migrating(key, target) as source:
             await load.go_on()
@@ -179,6 +196,29 @@ async def test_a_slot_that_moves_under_load_loses_no_count_and_counts_nothing_tw
         assert len({decision.remaining for decision in told}) == len(told)
         (decision,) = await backend.peek((hit_of(MANY, 1, name),))
         assert decision.remaining == 1_000_000 - len(told)
+
+
+async def test_keys_of_a_check_that_move_one_by_one_under_load(
+    cluster: RedisCluster, backend: RedisBackend
+):
+    """TRYAGAIN while they are apart, which nobody executed."""
+    policy = policy_of((1_000_000, HOUR_US), (2_000_000, 2 * HOUR_US))
+    keys = hit_of(policy).keys
+    target = elsewhere(cluster, keys[0])
+    async with Load(backend, policy, "somebody", "somebody else") as load:
+        await load.go_on()
+        with cluster.migrating(keys[0], target) as source:
+            for key in keys:
+                cluster.move([key.encode()], source, target)
+                await asyncio.sleep(0.03)
+            await load.go_on()
+        await load.go_on()
+
+    assert load.errors == []
+    for name, told in load.decisions.items():
+        (decision,) = await backend.peek((hit_of(policy, 1, name),))
+        used = [state.limit - state.remaining for state in decision.quotas]
+        assert used == [len(told), len(told)]
 
 
 async def test_a_new_caller_is_decided_where_the_slot_is_on_its_way_to(

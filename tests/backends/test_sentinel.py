@@ -15,7 +15,8 @@ from redis_server import RedisServer, free_port
 
 from fastapi_throttle.backends import RedisBackend
 from fastapi_throttle.backends.redis.login import Host
-from fastapi_throttle.backends.redis.sentinel import STALE_SECONDS
+from fastapi_throttle.backends.redis.sentinel import DOUBTED_SECONDS, STALE_SECONDS
+from fastapi_throttle.decider import Decider
 from fastapi_throttle.errors import BackendError
 
 HIT = hit_of(policy_of((1_000_000, 3_600_000_000)))
@@ -73,6 +74,7 @@ async def decided_again(backend: RedisBackend) -> float:
     pytest.fail(f"After {FAIL_OVER_SECONDS} s there is still no decision.")
 
 
+@pytest.mark.matrix
 async def test_the_master_decides(trio: RedisSentinel, backend: RedisBackend):
     told = await asyncio.gather(*(backend.hit((HIT,)) for _ in range(20)))
 
@@ -82,6 +84,7 @@ async def test_the_master_decides(trio: RedisSentinel, backend: RedisBackend):
     assert not trio.master.client.exists(HIT.keys[0])
 
 
+@pytest.mark.matrix
 async def test_a_given_client_serves_as_an_address(trio: RedisSentinel, backend: RedisBackend):
     await backend.hit((HIT,))
     manager = Sentinel([("127.0.0.1", sentinel.port) for sentinel in trio.sentinels])
@@ -174,6 +177,7 @@ async def test_calls_follow_a_planned_failover(own_trio: RedisSentinel):
     await backend.aclose()
 
 
+@pytest.mark.matrix
 async def test_who_may_not_write_any_more_is_left_at_once(own_trio: RedisSentinel):
     """READONLY: no need to wait until the Sentinels are asked again anyway."""
     backend = RedisBackend(own_trio.url, budget=BUDGET)
@@ -203,6 +207,29 @@ async def test_a_master_that_stops_is_replaced(own_trio: RedisSentinel):
 
     await asyncio.to_thread(own_trio.wait_for_another, old)
     assert own_trio.master.client.exists(HIT.keys[0])
+    await backend.aclose()
+
+
+async def test_who_was_given_up_with_the_old_master_is_decided_by_the_new_one_at_once(
+    own_trio: RedisSentinel,
+):
+    """Nobody waits until the store that was given up is asked again."""
+    backend = RedisBackend(own_trio.url, budget=BUDGET)
+    decider = Decider(backend, budget=BUDGET)
+    await decider.hit((HIT,))
+    old = own_trio.master
+    old.stop()
+    elected = asyncio.create_task(asyncio.to_thread(own_trio.wait_for_another, old))
+    while not elected.done():
+        await decider.hit((HIT,))
+        await asyncio.sleep(0.02)
+    await elected
+
+    started = time.monotonic()
+    while (await decider.hit((HIT,)))[0].degraded:
+        assert time.monotonic() - started < 2 * DOUBTED_SECONDS + 0.1
+        await asyncio.sleep(0.02)
+    assert decider.health().failures["infrastructure"] > 3
     await backend.aclose()
 
 

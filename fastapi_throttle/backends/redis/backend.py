@@ -15,7 +15,7 @@ from fastapi_throttle.backends.redis.findings import findings_of
 from fastapi_throttle.backends.redis.lane import MOST_CALLS, Lane
 from fastapi_throttle.backends.redis.node import NodeLane
 from fastapi_throttle.backends.redis.per_loop import PerLoop
-from fastapi_throttle.backends.redis.sentinel import MasterConnections
+from fastapi_throttle.backends.redis.sentinel import MasterConnections, MasterLane
 from fastapi_throttle.backends.redis.topology import Topology
 from fastapi_throttle.errors import ConfigurationError
 from fastapi_throttle.model import Decision, Hit
@@ -35,7 +35,7 @@ class RedisBackend:
 
     Attributes:
         budget: As given.
-        part_of: For a Cluster: names the nodes that decide hits; see `Backend`.
+        part_of: With Sentinel and Cluster: names what server decides hits; see `Backend`.
 
     Raises:
         ConfigurationError: The address is unusable or a number is out of range.
@@ -65,15 +65,16 @@ class RedisBackend:
                 return Cluster(Topology(address, lane_to_node, patience=budget), budget=budget)
             if isinstance(address, Service):
                 # Half of the budget is left for the master.
-                return lane_to(MasterConnections(address, patience=budget / 2))
+                connections = MasterConnections(address, patience=budget / 2)
+                return MasterLane(connections, **lane_to.keywords)
             return lane_to(Connections(address.login.connect))
 
         self._lanes: PerLoop[Lane | Cluster] = PerLoop(open_)
-        self.part_of = self._nodes_of if isinstance(address, Nodes) else None
+        self.part_of = self._nodes_of if isinstance(address, Nodes | Service) else None
 
     def _nodes_of(self, hits: Sequence[Hit]) -> Hashable:
         way = self._lanes.known()
-        return way.nodes_of(hits) if isinstance(way, Cluster) else None
+        return way.nodes_of(hits) if isinstance(way, Cluster | MasterLane) else None
 
     async def hit(self, hits: Sequence[Hit]) -> tuple[Decision, ...]:
         """See `Backend.hit`."""

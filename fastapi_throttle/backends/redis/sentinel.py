@@ -11,15 +11,19 @@ from redis.exceptions import ResponseError
 from fastapi_throttle.backends.redis.addresses import Service
 from fastapi_throttle.backends.redis.connections import Connections
 from fastapi_throttle.backends.redis.faults import is_demoted
+from fastapi_throttle.backends.redis.lane import Lane
 from fastapi_throttle.backends.redis.login import Host
 from fastapi_throttle.backends.redis.lookup import Lookup
 from fastapi_throttle.backends.redis.wire import Command
+from fastapi_throttle.model import Hit
 
 # A master that was replaced as planned takes writes for some ten seconds more, and they are lost.
 # So the Sentinels are asked again behind the back of calls that come after the first of these
 # times, and before a call that comes after the second.
 RENEW_SECONDS = 1.0
 STALE_SECONDS = 2.0
+# The same before a call that follows one which the master did not answer.
+DOUBTED_SECONDS = 0.2
 # How long the last Sentinels may take when most of them have answered.
 GRACE_SECONDS = 0.01
 
@@ -41,7 +45,15 @@ class MasterConnections(Connections):
         self._sentinels = [Connections(login.connect) for login in service.sentinels]
         self._lookup = Lookup(self._ask_sentinels)
         self._host: Host | None = None
+        self._is_doubted = False
         self._doubted_at = -math.inf
+
+    @property
+    def master(self) -> Host | None:
+        """Who the master is, as far as is known; while it does not answer, others are asked."""
+        if self._is_doubted and self._lookup.age > DOUBTED_SECONDS:
+            self._lookup.renew()
+        return self._lookup.answer
 
     async def exchange(self, commands: Sequence[Command]) -> list[Any]:
         """See `Connections.exchange`."""
@@ -53,6 +65,8 @@ class MasterConnections(Connections):
             raise
         if any(isinstance(reply, ResponseError) and is_demoted(reply) for reply in replies):
             self._doubt()
+        elif self._is_doubted:
+            self._is_doubted = False
         return replies
 
     async def aclose(self) -> None:
@@ -63,14 +77,15 @@ class MasterConnections(Connections):
         await super().aclose()
 
     def _doubt(self) -> None:
-        self._doubted_at = asyncio.get_running_loop().time()
+        self._is_doubted, self._doubted_at = True, asyncio.get_running_loop().time()
         self._lookup.renew()
 
     async def _follow(self) -> None:
         """Make sure that connections lead to the master as it was named lately."""
         lookup = self._lookup
         host = lookup.answer
-        if host is None or lookup.age > STALE_SECONDS or lookup.asked_at < self._doubted_at:
+        fresh = DOUBTED_SECONDS if self._is_doubted else STALE_SECONDS
+        if host is None or lookup.age > fresh or lookup.asked_at < self._doubted_at:
             host = await lookup.renewed()
         elif lookup.age > RENEW_SECONDS:
             lookup.renew()
@@ -119,3 +134,20 @@ class MasterConnections(Connections):
             answered += sum(task.exception() is None for task in done)
         if waiting:
             await asyncio.wait(waiting, timeout=min(GRACE_SECONDS, max(end - loop.time(), 0)))
+
+
+class MasterLane(Lane):
+    """A lane to whoever is the master.
+
+    Args:
+        connections: The connections to it.
+        options: As for `Lane`.
+    """
+
+    def __init__(self, connections: MasterConnections, **options: Any) -> None:
+        super().__init__(connections, **options)
+        self._to_master = connections
+
+    def nodes_of(self, hits: Sequence[Hit]) -> Host | None:  # noqa: ARG002 - see `Cluster`
+        """Return who decides, as far as it is known."""
+        return self._to_master.master
