@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from oracle import hit_of, policy_of
 from redis.asyncio import RedisCluster as Client
 from redis_cluster import RedisCluster, slot_of
+from redis_server import RedisServer
 
 from fastapi_throttle import RateLimit, Throttle, ThrottleSettings
 from fastapi_throttle.backends import RedisBackend
@@ -153,3 +154,15 @@ async def test_who_asks_first_may_be_pointed_to_a_node_that_does_not_answer(
 def test_identities_have_slots_of_their_own():
     assert slot_of(hit_of(TWO).keys[0]) == slot_of(hit_of(TWO).keys[1])
     assert len({slot_of(hit_of(TWO, 1, f"{n}").keys[0]) for n in range(100)}) > 90
+
+
+async def test_a_node_that_knows_no_other_is_not_believed(
+    cluster: RedisCluster, backend: RedisBackend
+):
+    with RedisServer("--cluster-enabled", "yes") as stranger:
+        url = f"redis+cluster://127.0.0.1:{stranger.port},127.0.0.1:{cluster.nodes[2].port}"
+        misled = RedisBackend(url, budget=BUDGET)
+        for name in ("a", "b", "c", "d"):
+            (decision,) = await misled.hit((hit_of(TWO, 1, name),))
+            assert decision.allowed
+        await misled.aclose()

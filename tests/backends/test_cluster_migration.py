@@ -74,9 +74,10 @@ class Load:
     async def go_on(self, number: int = 50) -> None:
         """Wait until everybody was told *number* times more."""
         wanted = {name: len(told) + number for name, told in self.decisions.items()}
-        for name, told in self.decisions.items():
-            while len(told) < wanted[name]:  # noqa: ASYNC110 - not worth an event each
-                await asyncio.sleep(0.001)
+        async with asyncio.timeout(4 * BUDGET):
+            for name, told in self.decisions.items():
+                while len(told) < wanted[name]:  # noqa: ASYNC110 - not worth an event each
+                    await asyncio.sleep(0.001)
 
 
 async def test_a_slot_that_moves_under_load_loses_no_count_and_counts_nothing_twice(
