@@ -52,13 +52,13 @@ class Answer:
     seconds: float
 
 
-def new_app(backend):
+def new_app(backend, **settings):
     """Make an app with a route per failure mode, and one for whoever says what it costs.
 
     The header X-Who says who asks.
     """
     app = FastAPI()
-    settings = ThrottleSettings(workers=WORKERS, secret="of the operator")
+    settings = ThrottleSettings(workers=WORKERS, secret="of the operator", **settings)
     app.state.throttle = Throttle(app, backend=backend, settings=settings)
 
     def who(request: Request) -> str:
@@ -136,7 +136,8 @@ class FaultRun:
 
     def __init__(self, url, **options):
         self.backend = RedisBackend(url, budget=BUDGET, **options)
-        self.app = new_app(self.backend)
+        # What a process remembers of refusals goes by its own clock.
+        self.app = new_app(self.backend, denial_cache=options.get("clock") is None)
         self.throttle = self.app.state.throttle
         self.answers = []
         self.lag = Lag()

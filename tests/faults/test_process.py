@@ -50,7 +50,7 @@ async def no_connection_free(scene):
     modes = Counter(decision.failure_mode for decision in decisions)
     assert modes.keys() == {None, "local", "closed"}
     # Calls are not cut short because others waited: what can be carried is.
-    assert modes[None] > modes.total() / 4
+    assert modes[None] > modes.total() / 10
 
 
 @ROWS.row("B23", kind="overload", is_partial=True)
