@@ -3,13 +3,14 @@
 import asyncio
 import gc
 import itertools
-import logging
 import statistics
 import time
 from dataclasses import dataclass
 
 import httpx
 from fastapi import Depends, FastAPI, Request
+from lag import Lag
+from told import Told
 
 from fastapi_throttle import Decision, RateLimit, RedisBackend, Throttle, ThrottleSettings
 from fastapi_throttle.backends.redis.lane import MOST_CALLS
@@ -82,42 +83,6 @@ def _endpoint(limit):
     return endpoint
 
 
-class Lag:
-    """Measures how long the event loop does not run, which no budget can know.
-
-    Attributes:
-        seconds: All of it so far.
-        longest: The longest at once.
-    """
-
-    def __init__(self):
-        self.seconds = self.longest = 0.0
-
-    async def measure(self):
-        while True:
-            began = time.monotonic()
-            await asyncio.sleep(0.002)
-            lag = max(0.0, time.monotonic() - began - 0.003)
-            self.seconds += lag
-            self.longest = max(self.longest, lag)
-
-
-class Log(logging.Handler):
-    """Keeps what the library tells operators when the store changes.
-
-    Attributes:
-        levels: The level of each message.
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.levels = []
-
-    def emit(self, record):
-        if record.module == "health":
-            self.levels.append(record.levelname)
-
-
 class FaultRun:
     """Sends requests and remembers what came of them; an async context manager.
 
@@ -130,7 +95,7 @@ class FaultRun:
         throttle: Of the app.
         answers: What requests got so far.
         lag: Of the event loop.
-        log: What operators were told.
+        told: What operators were.
         clock: What the backend got for one.
     """
 
@@ -141,7 +106,7 @@ class FaultRun:
         self.throttle = self.app.state.throttle
         self.answers = []
         self.lag = Lag()
-        self.log = Log()
+        self.told = Told()
         self.clock = options.get("clock")
         self._names = map("caller {}".format, itertools.count())
 
@@ -149,16 +114,11 @@ class FaultRun:
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         self._client = httpx.AsyncClient(transport=transport, base_url="http://test")
         self._lagging = asyncio.ensure_future(self.lag.measure())
-        logger = logging.getLogger("fastapi_throttle")
-        self._level = logger.level
-        logger.setLevel(logging.INFO)
-        logger.addHandler(self.log)
+        self.told.listen()
         return self
 
     async def __aexit__(self, *_exception):
-        logger = logging.getLogger("fastapi_throttle")
-        logger.removeHandler(self.log)
-        logger.setLevel(self._level)
+        self.told.leave()
         self._lagging.cancel()
         await self._client.aclose()
         await self.throttle.aclose()

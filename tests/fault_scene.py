@@ -140,7 +140,7 @@ async def _endure(row, scene):
     await run.check_at_most_once()  # 3
     run.check_answers()  # 1, 2, 5
     run.check_nothing_left()  # 8
-    assert run.log.levels in _told(row)  # 9
+    assert run.told.levels in _told(row)  # 9
 
 
 async def _check_during(row, run):
