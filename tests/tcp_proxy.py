@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Literal, Self
 
 # Closing then sends RST instead of FIN.
@@ -28,6 +28,8 @@ class Proxy:
             ``"reset"``.
         concerned: Replies to what does not contain this pass whatever `replies` says.
         connections: How many clients connected so far.
+        witness: Is told each question that the server heard and the beginning of its reply, empty
+            if there is none.
     """
 
     def __init__(self, port: int) -> None:
@@ -38,6 +40,7 @@ class Proxy:
         self.delay = 0.0
         self.concerned = b""
         self.connections = 0
+        self.witness: Callable[[bytes, bytes], None] | None = None
 
     async def __aenter__(self) -> Self:
         self._links: dict[asyncio.Task[None], _Link] = {}
@@ -118,7 +121,7 @@ class _Link:
         self._reader = reader
         self.writer = writer
         self.is_frozen = False
-        self._asked = b""
+        self._asked = self._heard = b""
 
     async def serve(self, port: int) -> None:
         """Carry questions and replies until one side closes; then close both."""
@@ -132,6 +135,7 @@ class _Link:
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._bear_witness(b"")
             # All before the first wait, which may be cancelled.
             for task in tasks:
                 task.cancel()
@@ -146,11 +150,13 @@ class _Link:
         while question := await self._reader.read(65_536):
             self._asked = question
             if not self.is_frozen and self._proxy.questions == "pass":
+                self._heard += question
                 server.write(question)
 
     async def _reply(self, server: asyncio.StreamReader) -> None:
         proxy = self._proxy
         while reply := await server.read(65_536):
+            self._bear_witness(reply)
             if proxy.delay:
                 await asyncio.sleep(proxy.delay)
             treatment = proxy.replies if proxy.concerned in self._asked else "pass"
@@ -167,6 +173,11 @@ class _Link:
                     await asyncio.sleep(0.0005)
             else:
                 self.writer.write(treatment if isinstance(treatment, bytes) else reply)
+
+    def _bear_witness(self, reply: bytes) -> None:
+        if self._heard and self._proxy.witness is not None:
+            self._proxy.witness(self._heard, reply)
+        self._heard = b""
 
 
 def _close(writer: asyncio.StreamWriter, how: Literal["fin", "reset"]) -> None:

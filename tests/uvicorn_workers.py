@@ -27,10 +27,12 @@ def start(app, redis_url, *options, **environment):
 
 
 @contextlib.contextmanager
-def running(app, redis_url, *shifts, workers=1, options=()):
+def running(app, redis_url, *shifts, workers=1, options=(), **environment):
     """Run one server per clock shift, each with so many workers; yield their addresses."""
     options = ("--workers", str(workers), *options)
-    started = [start(app, redis_url, *options, CLOCK_SHIFT=str(shift)) for shift in shifts]
+    started = [
+        start(app, redis_url, *options, CLOCK_SHIFT=str(shift), **environment) for shift in shifts
+    ]
     try:
         for _, url in started:
             wait_until_it_answers(url)
