@@ -5,6 +5,7 @@ import gc
 import os
 import subprocess
 import sys
+import warnings
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -51,6 +52,22 @@ def test_a_backend_that_was_closed_may_be_used_again(redis_server: RedisServer, 
 
     assert asyncio.run(hit_twice()) == (999, 998)
     assert len(redis_server.client.client_list()) == 1
+
+
+def test_a_backend_that_is_dropped_with_its_loop_leaves_no_connection(redis_url: str):
+    """The loop learns of it while it ends, and has only a few turns left."""
+    hit = hit_of(POLICY)
+
+    async def use_several_connections() -> None:
+        backend = RedisBackend(redis_url)
+        await asyncio.gather(*(backend.reset((hit,)) for _ in range(4)))
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        asyncio.run(use_several_connections())
+        gc.collect()
+
+    assert [str(each.message) for each in told] == []
 
 
 def test_one_backend_serves_the_event_loops_of_several_threads(redis_url: str):

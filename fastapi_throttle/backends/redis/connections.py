@@ -1,5 +1,6 @@
 """Connections to one Redis: each for one call at a time, which is made once."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -96,9 +97,8 @@ class Connections:
 
     async def aclose(self) -> None:
         """Close those that are idle, and the others when their calls end."""
-        idle, self._idle = self._idle, []
-        while idle:
-            await idle.pop().disconnect()
+        await self.start_over()
+        await asyncio.sleep(0)  # in the loop's next turn their sockets are closed
 
 
 def _checked(reply: Any) -> Any:
@@ -108,5 +108,6 @@ def _checked(reply: Any) -> Any:
 
 
 async def _close(idle: list[Any]) -> None:
+    """Close *idle* without waiting for it: an event loop that ends runs only a few turns more."""
     while idle:
         await idle.pop().disconnect(nowait=True)

@@ -114,7 +114,8 @@ class Lane:
         self._waiting.clear()
         for call in self._calls:
             call.cancel()
-        await asyncio.gather(*self._calls, return_exceptions=True)
+        if self._calls:
+            await asyncio.gather(*self._calls, return_exceptions=True)
         await self._connections.aclose()
 
     async def _alone(self, check: Check) -> Decisions:
