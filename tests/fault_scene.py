@@ -3,9 +3,9 @@
 The rows are tests in ``tests/faults``; their ids begin with the number, so ``-k "B7-"`` finds all
 of B7.
 
-=======  ========================================  =====================
+=======  ========================================  ============================
 row      fault                                     where
-=======  ========================================  =====================
+=======  ========================================  ============================
 B1       nobody listens, killed, never started     test_way.py
 B2       connections reset or closed, old and new  test_way.py
 B3       idle connections closed by the server     test_way.py
@@ -28,10 +28,11 @@ B24-B27  another type, unreadable, without TTL,    test_stored.py
 B28-B29  the server's clock jumps                  test_stored.py
 B30      the worker's clock jumps                  test_process.py
 B39      several event loops                       test_process.py
-B40      fork after use                            test_process.py
+B40      fork after use                            test_process.py, and
+                                                   backends/test_event_loops.py
 B41      no lifespan                               test_process.py
 B42      requests cancelled                        test_cancelled.py
-=======  ========================================  =====================
+=======  ========================================  ============================
 """
 
 import contextlib

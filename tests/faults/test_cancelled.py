@@ -8,8 +8,10 @@ import random
 from fault_run import MANY
 from fault_scene import Row, endure
 
+from fastapi_throttle.backends.redis.lane import MOST_CALLS
+
 CANCELLED = 5_000
-AT_ONCE = 40
+MANY_AT_ONCE = 40
 # Every caller has a cost of their own: a reply to another's check leaves something else.
 COSTS = (10_007, 10_009, 10_037, 10_039, 10_061, 10_067, 10_069, 10_079)
 
@@ -39,37 +41,38 @@ async def ask(app, cost):
 
 
 async def cancelled_at_random(app, draw):
-    """Cancel some of many requests at some moment; return how many, and what others were told."""
-    asked = [(cost, asyncio.ensure_future(ask(app, cost))) for cost in COSTS * (AT_ONCE // 8)]
-    for _, task in draw.sample(asked, draw.randrange(AT_ONCE)):
-        if draw.random() < 0.2:
-            await asyncio.sleep(draw.choice((0, 0, 0.0005)))
+    """Cancel some of a few or many requests at some moment; return what callers were told."""
+    # Of a few, most are on their way alone; of many, most ride together.
+    costs = draw.choices(COSTS, k=draw.choice((1, 2, MANY_AT_ONCE)))
+    tasks = [asyncio.ensure_future(ask(app, cost)) for cost in costs]
+    for task in draw.sample(tasks, draw.randint(1, len(tasks))):
+        await asyncio.sleep(draw.choice((0, 0, 0, 0.001, 0.002)))
         task.cancel()
-    outcomes = await asyncio.gather(*(task for _, task in asked), return_exceptions=True)
-    told = [
-        (cost, outcome)
-        for (cost, _), outcome in zip(asked, outcomes, strict=True)
-        if not isinstance(outcome, asyncio.CancelledError)
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    return [
+        (cost, None if isinstance(outcome, asyncio.CancelledError) else MANY - outcome)
+        for cost, outcome in zip(costs, outcomes, strict=True)
     ]
-    return len(asked) - len(told), told
 
 
 async def cancelled(scene):
     draw = random.Random(42)
-    number, told = 0, []
+    used = {cost: [] for cost in COSTS}
+    number = 0
+    # So that most are cancelled before the reply is there, and the next ones ask at once.
+    scene.proxy.delay = 0.003
     while number < CANCELLED:
-        more, answers = await cancelled_at_random(scene.run.app, draw)
-        number += more
-        told += answers
-    asked = (number + len(told)) // len(COSTS)
-    for cost in COSTS:
-        its = [remaining for whose, remaining in told if whose == cost]
-        assert {(MANY - remaining) % cost for remaining in its} == {0}
-        assert len(set(its)) == len(its)
-        assert MANY - min(its) <= asked * cost
-    assert len(told) > CANCELLED / 10
+        for cost, its in await cancelled_at_random(scene.run.app, draw):
+            used[cost].append(its)
+            number += its is None
+    scene.proxy.delay = 0
+    for cost, all_of_it in used.items():
+        told = [its for its in all_of_it if its is not None]
+        assert {its % cost for its in told} == {0}
+        assert len(set(told)) == len(told) > 10
+        assert max(told) <= len(all_of_it) * cost
     # Ours, and those of the app.
-    assert len(scene.server.client.client_list()) <= 1 + 4
+    assert len(scene.server.client.client_list()) <= 1 + MOST_CALLS
     yield
 
 
