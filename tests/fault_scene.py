@@ -73,7 +73,7 @@ class Row:
         budgets: How often the limit may be used up, for what the store forgets.
         is_partial: Whether it hits some of the requests only.
         is_first: Whether it was there before the first request.
-        options: As for `FaultRun`.
+        options: As for `scene_of`.
     """
 
     number: str
@@ -100,12 +100,12 @@ class Rows(list):
 
 
 @contextlib.asynccontextmanager
-async def scene_of(**options):
-    """Start a server, a proxy and an app."""
+async def scene_of(login="", **options):
+    """Start a server, a proxy and an app, which may log in."""
     with RedisServer() as server:
         async with (
             Proxy(server.port) as proxy,
-            FaultRun(f"redis://127.0.0.1:{proxy.port}", **options) as run,
+            FaultRun(f"redis://{login}127.0.0.1:{proxy.port}", **options) as run,
         ):
             yield Scene(server, proxy, run)
 

@@ -1,6 +1,7 @@
 """Faults of one Redis server; see `fault_scene`."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import time
@@ -132,6 +133,13 @@ async def password_wanted(scene):
     await asyncio.sleep(0.02)
     yield
     scene.server.client.config_set("requirepass", "")
+
+
+# Whoever has no password may give any.
+@ROWS.row("B20", kind="configuration", options={"login": "default:sturgeon@"})
+async def password_changed(scene):
+    async with contextlib.asynccontextmanager(password_wanted)(scene):
+        yield
 
 
 @ROWS.row("B21", kind="configuration")

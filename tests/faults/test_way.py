@@ -5,6 +5,8 @@ import asyncio
 import pytest
 from fault_scene import Rows, endure
 
+from fastapi_throttle.backends.redis.lane import MOST_CALLS
+
 ROWS = Rows()
 
 
@@ -73,7 +75,11 @@ async def stopped(scene):
 @ROWS.row("B6", is_partial=True)
 async def half_open(scene):
     """As many connections as there may be are dead without a sign; new ones work."""
-    await asyncio.gather(*(scene.run.ask("open") for _ in range(40)))
+    scene.proxy.delay = 0.05
+    hits = (scene.run.throttle.hit("open", f"many {number}") for number in range(500))
+    assert not any(decision.degraded for decision in await asyncio.gather(*hits))
+    scene.proxy.delay = 0
+    assert len(scene.server.client.client_list()) == 1 + MOST_CALLS
     scene.proxy.freeze_all()
     yield
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from fastapi_throttle.backends.redis.batch import Batch, Check, Decisions
 from fastapi_throttle.backends.redis.connections import Connections
 from fastapi_throttle.backends.redis.faults import outage, overload
@@ -125,7 +127,9 @@ class Lane:
             async with asyncio.timeout_at(check.deadline):
                 ((_, decisions),) = await self._call([check])
         except Exception as error:
-            raise self._fault(error, check.deadline) from error
+            fault = self._fault(error, check.deadline)
+            await self._distrust(fault)
+            raise fault from error
         finally:
             self._under_way -= 1
             self._leave_soon()
@@ -164,8 +168,10 @@ class Lane:
                 for check, decisions in await self._call(checks):
                     tell(check, decisions)
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits
-            for check in checks:
-                tell(check, self._fault(error, check.deadline, check.left_at))
+            faults = [self._fault(error, check.deadline, check.left_at) for check in checks]
+            for check, fault in zip(checks, faults, strict=True):
+                tell(check, fault)
+            await self._distrust(faults[-1])
         finally:
             self._under_way -= 1
             self._leave_soon()
@@ -190,6 +196,12 @@ class Lane:
                     return
                 tell(check, self._fault(TimeoutError(), check.deadline, check.left_at))
             self._unanswered.popleft()
+
+    async def _distrust(self, fault: BackendError) -> None:
+        """Use no connection again that may be as dead as the one that failed."""
+        # One that carries a refusal is alive.
+        if fault.fault == "infrastructure" and not isinstance(fault.__cause__, ResponseError):
+            await self._connections.start_over()
 
     def _fault(self, error: Exception, deadline: float, left_at: float = 0.0) -> BackendError:
         if isinstance(error, TimeoutError) and self._was_busy(deadline, left_at):
