@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -30,12 +31,16 @@ def start(app, redis_url, *options, **environment):
 def running(app, redis_url, *shifts, workers=1, options=(), **environment):
     """Run one server per clock shift, each with so many workers; yield their addresses."""
     options = ("--workers", str(workers), *options)
-    started = [
-        start(app, redis_url, *options, CLOCK_SHIFT=str(shift), **environment) for shift in shifts
+    starting = [
+        partial(start, app, redis_url, *options, CLOCK_SHIFT=str(shift), **environment)
+        for shift in shifts
     ]
+    started = [start_one() for start_one in starting]
     try:
-        for _, url in started:
-            wait_until_it_answers(url)
+        for number, start_one in enumerate(starting):
+            if not answers(*started[number]):
+                started[number] = start_one()  # somebody else was faster to take its port
+                assert answers(*started[number])
         yield [url for _, url in started]
     finally:
         for process, _ in started:
@@ -44,11 +49,14 @@ def running(app, redis_url, *shifts, workers=1, options=(), **environment):
             process.wait(timeout=START_SECONDS)
 
 
-def wait_until_it_answers(url):
+def answers(process, url):
+    """Wait until a server answers; return False if it ended."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
+        if process.poll() is not None:
+            return False
         with contextlib.suppress(httpx.TransportError):
             if httpx.get(f"{url}/docs").status_code == 200:
-                return
+                return True
         time.sleep(0.05)  # noqa: TID251 - another process is starting
     pytest.fail("uvicorn did not start")
