@@ -18,11 +18,16 @@ URL = "redis://127.0.0.1:6379"
     [
         ("", "'none'"),
         ("127.0.0.1:6379", "'none'"),
+        ("redis:/127.0.0.1:6379", "'none'"),
+        ("default:swordfish://@127.0.0.1", "'none'"),
         ("http://:swordfish@127.0.0.1", "'http'"),
         ("memory://", "'memory'"),
         ("Redis+TLS://:swordfish@127.0.0.1", "'Redis\\+TLS'"),
         ("redis://:swordfish@127.0.0.1:port", "'redis'"),
         ("redis://:sword/fish@127.0.0.1:6379/0", "'redis'"),
+        ("redis://:swordfish@127.0.0.1/first", "'redis'"),
+        ("redis://:swordfish@127.0.0.1/1/2", "'redis'"),
+        ("rediss://:swordfish@127.0.0.1/-1", "'rediss'"),
         ("redis://:swordfish@127.0.0.1:70000", "'redis'"),
         ("redis://:swordfish@[::1", "'redis'"),
         ("redis://:swordfish@127.0.0.1?db=first", "'redis'"),
@@ -56,6 +61,8 @@ def test_an_unusable_url_is_named_by_its_scheme(url: str, named: str):
 @pytest.mark.parametrize(
     "url",
     [
+        "redis://127.0.0.1",
+        "redis://127.0.0.1/",
         "redis://127.0.0.1/0",
         "rediss://127.0.0.1/0",
         "unix://127.0.0.1/0",

@@ -1,8 +1,9 @@
 """What a URL or a client stands for: one server, one that Sentinels watch, or a Cluster."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection
@@ -15,6 +16,7 @@ Source = str | Redis | RedisCluster
 # Translates the host that a server tells into the one that can be reached from here.
 Remap = Callable[[tuple[str, int]], Sequence[Any]]
 
+_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*")
 _REDIS_PORT = 6379
 _SENTINEL_PORT = 26379
 # What Sentinels have of their own, or not at all.
@@ -74,20 +76,25 @@ def address_of(source: Source, *, budget: float) -> Address:
     try:
         return _address_of_url(source, budget)
     except (TypeError, ValueError):
-        # What redis-py says may quote a part of the password.
-        scheme = source.partition("://")[0] if "://" in source else "none"
+        # What redis-py says may quote a part of the password, and so may what is no scheme.
+        scheme, separator, _ = source.partition("://")
+        named = scheme if separator and _SCHEME.fullmatch(scheme) else "none"
         message = (
             "url must be redis://, rediss://, unix://, redis+sentinel:// with hosts and a service "
             "or redis+cluster:// with hosts and no database, and readable by redis-py, got one "
-            f"with scheme {scheme!r}"
+            f"with scheme {named!r}"
         )
         raise ConfigurationError(message) from None
 
 
 def _address_of_url(url: str, budget: float) -> Address:
-    scheme, _, rest = url.partition("://")
+    scheme, separator, rest = url.partition("://")
     plain, _, kind = scheme.partition("+")
     if not kind:
+        # Of what it cannot read there, redis-py makes a server on this host and database 0.
+        database = urlsplit(url).path.strip("/") if plain.lower() != "unix" else ""
+        if not separator or (database and not database.isdecimal()):
+            raise ValueError
         server = _server(ConnectionPool.from_url(url), budget)
         server.login.connect()
         return server
