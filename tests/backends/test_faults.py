@@ -66,6 +66,19 @@ def test_what_only_a_person_can_mend(server, command, denied, allowed):
         server.client.execute_command(*ACL, *allowed)
 
 
+@pytest.mark.parametrize("command", [("SELECT", 99), ("CLUSTER", "SLOTS")])
+def test_a_wrong_part_of_an_address(server, command):
+    assert outage(error_of(server.port, command), 1).fault == "configuration"
+
+
+def test_a_service_that_sentinels_do_not_know(tmp_path):
+    config = tmp_path / "sentinel.conf"
+    config.touch()
+    with RedisServer(str(config), "--sentinel") as sentinel:
+        error = error_of(sentinel.port, ("SENTINEL", "MASTER", "limits"))
+    assert outage(error, 1).fault == "configuration"
+
+
 def test_a_wrong_password_and_none():
     with RedisServer(password="swordfish") as server:
         for options in ({"password": "sturgeon"}, {}):

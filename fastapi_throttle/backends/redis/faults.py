@@ -30,6 +30,9 @@ _CONFIGURATION_TEXTS = (
     "unknown command",
     "Unknown Redis command",
     "The user executing the script can't",
+    "DB index is out of range",
+    "This instance has cluster support disabled",
+    "No such master with that name",
 )
 _KEY_TEXTS = ("WRONGTYPE", "value is not", "user_script:")
 # Redis before 7 puts its words about the script before those of the cause.
