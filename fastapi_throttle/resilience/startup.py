@@ -35,16 +35,25 @@ async def look_at(store: Store, hit: Hit, startup: Startup) -> None:
         return
     try:
         await store.hit((hit,), None)
-        findings = await _findings(store)
     except BackendError as error:
         # With "warn" the store told it already, as at any other time.
-        if startup == "require":
-            message = f"startup='require' needs a store that works, and it does not: {error}"
-            raise BackendError(message, fault=error.fault) from error
+        _require(startup, error)
+        return
+    try:
+        findings = await _findings(store)
+    except BackendError as error:
+        _require(startup, error)
+        logger.warning("The store at start-up: not all of it answers: %s", error, exc_info=error)
         return
     for finding in findings:
         level = logging.WARNING if finding.is_harmful else logging.INFO
         logger.log(level, "The store at start-up: %s", finding.text)
+
+
+def _require(startup: Startup, error: BackendError) -> None:
+    if startup == "require":
+        message = f"startup='require' needs a store that works, and it does not: {error}"
+        raise BackendError(message, fault=error.fault) from error
 
 
 async def _findings(store: Store) -> Sequence[Finding]:

@@ -12,6 +12,7 @@ from fastapi_throttle.backends import RedisBackend
 from fastapi_throttle.decider import Decider
 from fastapi_throttle.errors import BackendError
 from fastapi_throttle.model import Hit
+from fastapi_throttle.resilience import Store, look_at
 
 LIMIT = 100_000
 POLICY = policy_of((LIMIT, 3_600_000_000))
@@ -191,3 +192,36 @@ async def test_all_nodes_gone():
                 assert raised.value.fault == "infrastructure"
                 assert time.monotonic() - started < BUDGET + SLACK
             await backend.aclose()
+
+
+async def test_a_node_that_does_not_answer_at_start_up_is_told(
+    pairs: RedisCluster, backend: RedisBackend, caplog: pytest.LogCaptureFixture
+):
+    """Though the one that is asked for a decision works."""
+    (first, *_), last = hits_by_node(pairs), pairs.masters[-1]
+    store = Store(backend, BUDGET)
+    await store.hit((first,), None)
+    last.stop()
+
+    await look_at(store, first, "warn")
+    with pytest.raises(BackendError, match="startup='require' needs a store that works"):
+        await look_at(store, first, "require")
+
+    (told,) = caplog.messages
+    assert "at start-up: not all of it answers" in told
+    assert "ConnectionError" in told
+
+
+async def test_who_looks_at_nodes_leaves_nobody_behind(pairs: RedisCluster, backend: RedisBackend):
+    """An event loop may end when an app does not start: connections in use would stay open."""
+    first, *others = pairs.masters
+    await backend.hit(hits_by_node(pairs)[:1])
+    first.stop()
+    for node in others:
+        node.client.execute_command("CLIENT", "PAUSE", 100, "ALL")
+    before = asyncio.all_tasks()
+
+    with pytest.raises(BackendError):
+        await backend.findings()
+
+    assert asyncio.all_tasks() == before

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from itertools import chain
 
 from fastapi_throttle.backends.protocol import Finding
 from fastapi_throttle.backends.redis.lane import Lane
@@ -18,9 +17,15 @@ async def findings_of(lanes: Sequence[Lane]) -> list[Finding]:
     Raises:
         BackendError: One did not answer.
     """
-    found = await asyncio.gather(*map(_findings_of, lanes))
+    # Nobody is left behind: an event loop may end when one server did not answer.
+    looked = await asyncio.gather(*map(_findings_of, lanes), return_exceptions=True)
+    found: list[Finding] = []
+    for each in looked:
+        if isinstance(each, BaseException):
+            raise each
+        found.extend(each)
     # What they have in common is told once.
-    return list(dict.fromkeys(chain.from_iterable(found)))
+    return list(dict.fromkeys(found))
 
 
 async def _findings_of(lane: Lane) -> list[Finding]:
