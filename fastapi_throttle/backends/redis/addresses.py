@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection
 from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.exceptions import RedisError
 
 from fastapi_throttle.backends.redis.login import Host, Login, login_of, login_of_node
 from fastapi_throttle.errors import ConfigurationError
@@ -75,7 +76,7 @@ def address_of(source: Source, *, budget: float) -> Address:
         return _address_of_client(source, budget)
     try:
         return _address_of_url(source, budget)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RedisError):
         # What redis-py says may quote a part of the password, and so may what is no scheme.
         scheme, separator, _ = source.partition("://")
         named = scheme if separator and _SCHEME.fullmatch(scheme) else "none"
