@@ -118,6 +118,18 @@ class RedisServer:
             self._directory.cleanup()
             self._directory = None
 
+    def has_no_client(self, *but: str) -> bool:
+        """Tell whether all connections are closed, but for these ids and our own, or are so soon.
+
+        Redis hears of it a moment after the client.
+        """
+        mine = {str(self.client.client_id()), *but}
+        for _ in range(100):
+            if {each["id"] for each in self.client.client_list()} <= mine:
+                return True
+            time.sleep(0.01)  # noqa: TID251 - another process notices
+        return False
+
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Stop it from answering for a while; connections stay open."""

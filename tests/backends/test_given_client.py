@@ -62,6 +62,7 @@ async def test_it_is_neither_used_nor_closed(kind: str, redis_server: RedisServe
         assert connections(redis_server).pop(own) == "ping"
         assert len(connections(redis_server)) == 2
         await backend.aclose()
+        assert redis_server.has_no_client(own)
         assert connections(redis_server) == {own: "ping"}
         assert await client.ping()
         await client.connection_pool.disconnect()

@@ -116,9 +116,10 @@ class Lane:
         self._waiting.clear()
         for call in self._calls:
             call.cancel()
+        # Before anything that waits: a loop that ends may not come back to it.
+        await self._connections.aclose()
         if self._calls:
             await asyncio.gather(*self._calls, return_exceptions=True)
-        await self._connections.aclose()
 
     async def _alone(self, check: Check) -> Decisions:
         """Decide *check* in a call that nobody else needs."""
