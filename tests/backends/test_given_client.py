@@ -34,9 +34,10 @@ CLIENTS: dict[str, Callable[[str], Redis]] = {
     "health checks": lambda url: Redis.from_url(url, health_check_interval=1),
     "no timeouts": lambda url: Redis.from_url(url, socket_timeout=None),
     "one connection": lambda url: Redis.from_url(url, single_connection_client=True),
-    "a pool": lambda url: Redis(connection_pool=ConnectionPool.from_url(url)),
-    "a blocking pool": lambda url: Redis(
-        connection_pool=BlockingConnectionPool.from_url(url, timeout=None)
+    # These close their pools when they are closed.
+    "a pool": lambda url: Redis.from_pool(ConnectionPool.from_url(url)),
+    "a blocking pool": lambda url: Redis.from_pool(
+        BlockingConnectionPool.from_url(url, timeout=None)
     ),
 }
 
