@@ -40,6 +40,9 @@ class Contender:
         message = "does not count in the process"
         raise CannotError(message)
 
+    async def aclose(self) -> None:
+        """Close what was opened, where a library leaves that to its users."""
+
     def app(self, url: str, rules: Mapping[str, Rule]) -> FastAPI:
         """Return an app with ``/free`` and a route per rule; who pays is the client's address.
 
@@ -52,6 +55,7 @@ class Contender:
             for name, rule in rules.items():
                 checks[name] = await self.on_redis(url, rule)
             yield
+            await self.aclose()
 
         def limit(name: str) -> Callable[[Request], Awaitable[None]]:
             async def ask(request: Request) -> None:

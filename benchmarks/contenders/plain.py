@@ -14,9 +14,13 @@ SCRIPT = CLOCK + Path(__file__).parents[1].joinpath("plain_gcra.lua").read_text(
 class Plain(Contender):
     """What somebody writes who needs a limiter and has an afternoon."""
 
+    def __init__(self) -> None:
+        self._clients: list[Redis] = []
+
     async def on_redis(self, url: str, rule: Rule) -> Check:
         """See `Contender.on_redis`."""
         client = Redis.from_url(url, max_connections=CONNECTIONS)
+        self._clients.append(client)
         sha = await client.script_load(SCRIPT)
         tolerance = rule.window * SECOND_US
         interval = -(-tolerance // rule.limit)
@@ -26,6 +30,11 @@ class Plain(Contender):
             return reply[0] == 0
 
         return check
+
+    async def aclose(self) -> None:
+        """See `Contender.aclose`."""
+        while self._clients:
+            await self._clients.pop().aclose()
 
 
 CONTENDERS = {"plain": Plain()}

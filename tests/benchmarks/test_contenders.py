@@ -27,6 +27,7 @@ async def test_each_contender_admits_its_limit(contender, redis_url):
     arguments = {"store": "redis", "url": redis_url, "rule": (10, 60)}
 
     counts = await checks.admitted(contender, **arguments, key="user:a", checks=30)
+    await contender.aclose()
 
     assert counts == [10, 10]
 
