@@ -21,7 +21,8 @@ from benchmarks.scenes import Scene, Subject
 from fastapi_throttle.algorithms import Claim, decide, sliding_window
 from fastapi_throttle.backends.redis import script
 from fastapi_throttle.backends.redis.batch import Batch, Check
-from fastapi_throttle.model import SECOND_US, Hit, Policy, Quota, Verdict
+from fastapi_throttle.decision import Verdict
+from fastapi_throttle.model import SECOND_US, Hit, Policy, Quota
 from fastapi_throttle.notation import quota as make_quota
 
 LAYOUTS = Path(__file__).with_name("layouts")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import redis
 
 from fastapi_throttle.backends.redis import script
-from fastapi_throttle.model import Verdict
+from fastapi_throttle.decision import Verdict
 
 PIPELINE = 16
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastapi_throttle.backends import Backend, MemoryBackend, RedisBackend
+    from fastapi_throttle.decision import Decision
     from fastapi_throttle.dependency import UNLIMITED, RateLimit, tiers
     from fastapi_throttle.dependency.all_of import all_of  # or mypy takes the module for it
     from fastapi_throttle.errors import BackendError, ConfigurationError, ThrottleError
     from fastapi_throttle.identity import api_key, client_ip, email, everyone, first_of, principal
-    from fastapi_throttle.model import Decision, Policy
+    from fastapi_throttle.model import Policy
     from fastapi_throttle.resilience import Health
     from fastapi_throttle.settings import ThrottleSettings
     from fastapi_throttle.throttle import Throttle
@@ -51,7 +52,8 @@ _HOMES = {
     "dependency": ("UNLIMITED", "RateLimit", "all_of", "tiers"),
     "errors": ("BackendError", "ConfigurationError", "ThrottleError"),
     "identity": ("api_key", "client_ip", "email", "everyone", "first_of", "principal"),
-    "model": ("Decision", "Policy"),
+    "decision": ("Decision",),
+    "model": ("Policy",),
     "resilience": ("Health",),
     "settings": ("ThrottleSettings",),
     "throttle": ("Throttle",),

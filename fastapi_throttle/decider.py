@@ -4,8 +4,9 @@ import math
 from collections.abc import Sequence
 
 from fastapi_throttle.backends import Backend
+from fastapi_throttle.decision import Decision
 from fastapi_throttle.errors import BackendError
-from fastapi_throttle.model import Decision, FailureMode, Hit
+from fastapi_throttle.model import FailureMode, Hit
 from fastapi_throttle.resilience import (
     Budget,
     DenialCache,

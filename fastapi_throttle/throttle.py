@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from fastapi_throttle.backends import Backend, MemoryBackend, RedisBackend, check_backend
+from fastapi_throttle.decision import Decision
 from fastapi_throttle.dependency import RateLimit, Runtime
 from fastapi_throttle.dependency.buckets import limits_in
 from fastapi_throttle.dependency.claim import checked_cost
@@ -15,7 +16,7 @@ from fastapi_throttle.dependency.runtime import REMEMBERED, STATE
 from fastapi_throttle.errors import ConfigurationError
 from fastapi_throttle.identity import is_connection_only
 from fastapi_throttle.identity.identity import logger
-from fastapi_throttle.model import Decision, Hit
+from fastapi_throttle.model import Hit
 from fastapi_throttle.override import overrides
 from fastapi_throttle.resilience import Health
 from fastapi_throttle.settings import ThrottleSettings

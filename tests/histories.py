@@ -13,15 +13,8 @@ from hypothesis import strategies as st
 from oracle import Oracle, hit_of, policy_of
 
 from fastapi_throttle.backends import Backend
-from fastapi_throttle.model import (
-    MAX_LIMIT,
-    SECOND_US,
-    AlgorithmName,
-    Decision,
-    Hit,
-    Policy,
-    Quota,
-)
+from fastapi_throttle.decision import Decision
+from fastapi_throttle.model import MAX_LIMIT, SECOND_US, AlgorithmName, Hit, Policy, Quota
 
 ALGORITHMS: tuple[AlgorithmName, ...] = ("sliding-window", "gcra", "fixed-window")
 HOUR_US = 3_600_000_000

@@ -2,17 +2,8 @@
 
 import pytest
 
-from fastapi_throttle.model import (
-    MAX_LIMIT,
-    NEVER,
-    Decision,
-    Hit,
-    Policy,
-    Quota,
-    Verdict,
-    decisions_of,
-    format_window,
-)
+from fastapi_throttle.decision import Decision, Verdict, decisions_of
+from fastapi_throttle.model import MAX_LIMIT, NEVER, Hit, Policy, Quota, format_window
 
 S, M, H, D = 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000
 PER_SECOND, PER_HOUR = Quota(10, S, 10), Quota(1_000, H, 1_000)

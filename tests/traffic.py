@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from fastapi_throttle.algorithms import ALGORITHMS, Algorithm, Claim, decide
-from fastapi_throttle.model import AlgorithmName, Quota, Verdict
+from fastapi_throttle.decision import Verdict
+from fastapi_throttle.model import AlgorithmName, Quota
 
 
 class Partition:

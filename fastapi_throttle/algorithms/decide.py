@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from fastapi_throttle.model import Quota, Verdict
+from fastapi_throttle.decision import Verdict
+from fastapi_throttle.model import Quota
 
 
 class Algorithm(Protocol):

@@ -5,7 +5,8 @@ Windows are aligned to the Unix epoch: a window of an hour starts on the hour, U
 
 from typing import NamedTuple
 
-from fastapi_throttle.model import NEVER, Quota, Verdict
+from fastapi_throttle.decision import Verdict
+from fastapi_throttle.model import NEVER, Quota
 
 CODE = "f"
 

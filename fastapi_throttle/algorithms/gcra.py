@@ -6,7 +6,8 @@ so a trailing window may hold up to ``burst + limit``. The interval is rounded u
 microseconds, which can only make the rate lower. Source: ITU-T I.371, annex A.
 """
 
-from fastapi_throttle.model import NEVER, Quota, Verdict
+from fastapi_throttle.decision import Verdict
+from fastapi_throttle.model import NEVER, Quota
 
 CODE = "g"
 

@@ -11,7 +11,8 @@ leaves at one instant, so at any limit it shares an entry.
 from bisect import bisect_left
 from typing import NamedTuple
 
-from fastapi_throttle.model import NEVER, Quota, Verdict
+from fastapi_throttle.decision import Verdict
+from fastapi_throttle.model import NEVER, Quota
 
 CODE = "s"
 EXACT = 128

@@ -8,8 +8,9 @@ from typing import Any
 
 from fastapi_throttle.algorithms import ALGORITHMS, Claim, decide, decide_one
 from fastapi_throttle.clock import wall_clock
+from fastapi_throttle.decision import Decision, decisions_of
 from fastapi_throttle.errors import ConfigurationError
-from fastapi_throttle.model import SECOND_US, Decision, Hit, decisions_of
+from fastapi_throttle.model import SECOND_US, Hit
 
 # What is over lingers this long while there is room: a clock that jumped ahead may step back.
 LINGER_US = 4 * 3_600 * SECOND_US

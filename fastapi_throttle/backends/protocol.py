@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from fastapi_throttle.model import Decision, Hit
+from fastapi_throttle.decision import Decision
+from fastapi_throttle.model import Hit
 
 
 class Finding(NamedTuple):

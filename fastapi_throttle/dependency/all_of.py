@@ -4,12 +4,12 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
+from fastapi_throttle.decision import Decision
 from fastapi_throttle.dependency.claim import hit_once
 from fastapi_throttle.dependency.rate_limit import RateLimit
 from fastapi_throttle.dependency.runtime import ledger_for
 from fastapi_throttle.errors import ConfigurationError
 from fastapi_throttle.identity.injection import CONNECTION, signature
-from fastapi_throttle.model import Decision
 from fastapi_throttle.web import refusal_of
 
 

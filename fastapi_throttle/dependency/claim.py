@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from fastapi_throttle.decision import Decision
 from fastapi_throttle.dependency.buckets import Bucket
 from fastapi_throttle.dependency.runtime import Runtime
 from fastapi_throttle.errors import ConfigurationError
 from fastapi_throttle.identity import Identity
-from fastapi_throttle.model import Decision, FailureMode, Hit, Policy
+from fastapi_throttle.model import FailureMode, Hit, Policy
 from fastapi_throttle.notation import shown
 from fastapi_throttle.resilience import Budget
 from fastapi_throttle.web import RequestLedger

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 from fastapi import params
 from starlette.requests import HTTPConnection
 
+from fastapi_throttle.decision import Decision
 from fastapi_throttle.dependency.claim import Claim, checked_cost, hit, hit_once, peek, reset
 from fastapi_throttle.dependency.rules import Rules, Tiers
 from fastapi_throttle.dependency.runtime import Runtime, ledger_for
@@ -13,7 +14,7 @@ from fastapi_throttle.errors import ConfigurationError, ThrottleError
 from fastapi_throttle.identity import Identity, identity_of, is_connection_only
 from fastapi_throttle.identity.identity import name_of
 from fastapi_throttle.identity.injection import CONNECTION, as_dependency, signature
-from fastapi_throttle.model import AlgorithmName, Decision, FailureMode, Policy
+from fastapi_throttle.model import AlgorithmName, FailureMode, Policy
 from fastapi_throttle.notation import Window, check_name, shown
 from fastapi_throttle.override import overrides
 from fastapi_throttle.web import RequestLedger, refusal_of

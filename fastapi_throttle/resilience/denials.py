@@ -6,7 +6,8 @@ from math import inf
 from typing import NamedTuple
 
 from fastapi_throttle.clock import monotonic
-from fastapi_throttle.model import NEVER, SECOND_US, Decision, Hit, Verdict
+from fastapi_throttle.decision import Decision, Verdict
+from fastapi_throttle.model import NEVER, SECOND_US, Hit
 
 # Meanwhile another worker may have reset a limit or given units back.
 MOST_SECONDS = 1.0

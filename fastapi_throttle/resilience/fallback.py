@@ -7,7 +7,8 @@ from functools import lru_cache
 
 from fastapi_throttle.backends import MemoryBackend
 from fastapi_throttle.clock import stand_in
-from fastapi_throttle.model import Decision, FailureMode, Hit, Outage, Policy, Quota
+from fastapi_throttle.decision import Decision, Outage
+from fastapi_throttle.model import FailureMode, Hit, Policy, Quota
 
 # When to come back where nothing better is known: about when the store is asked again.
 RETRY_AFTER_SECONDS = 1.0

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from fastapi_throttle.backends import Backend, Finding
 from fastapi_throttle.clock import monotonic
+from fastapi_throttle.decision import Decision
 from fastapi_throttle.errors import BackendError, Fault, ThrottleError
-from fastapi_throttle.model import Decision, Hit
+from fastapi_throttle.model import Hit
 from fastapi_throttle.resilience.breaker import Breaker
 from fastapi_throttle.resilience.breakers import Breakers
 from fastapi_throttle.resilience.budget import Budget

@@ -7,9 +7,10 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Literal, TypeVar
 
 from fastapi_throttle.clock import wall_clock
+from fastapi_throttle.decision import Decision
 from fastapi_throttle.dependency import RateLimit
 from fastapi_throttle.errors import ThrottleError
-from fastapi_throttle.model import MAX_LIMIT, Decision
+from fastapi_throttle.model import MAX_LIMIT
 from fastapi_throttle.notation import parse_rules
 from fastapi_throttle.testing.claims import Claims, check_key, limit_called
 from fastapi_throttle.testing.failing import checked_failure

@@ -7,8 +7,9 @@ import anyio
 
 from fastapi_throttle.backends import Backend
 from fastapi_throttle.clock import stand_in
+from fastapi_throttle.decision import Decision
 from fastapi_throttle.errors import BackendError, ConfigurationError
-from fastapi_throttle.model import Decision, Hit
+from fastapi_throttle.model import Hit
 
 Failure = Literal["timeout", "down", "slow"]
 T = TypeVar("T")

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi_throttle.algorithms import ALGORITHMS, Claim, decide
-from fastapi_throttle.model import AlgorithmName, Decision, Hit, Policy, Quota, decisions_of
+from fastapi_throttle.decision import Decision, decisions_of
+from fastapi_throttle.model import AlgorithmName, Hit, Policy, Quota
 
 
 def policy_of(

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from random import Random
 
 from fastapi_throttle.backends import Backend
-from fastapi_throttle.model import SECOND_US, AlgorithmName, Decision, Hit, Policy
+from fastapi_throttle.decision import Decision
+from fastapi_throttle.model import SECOND_US, AlgorithmName, Hit, Policy
 from fastapi_throttle.testing.clock import START
 from fastapi_throttle.testing.oracle import Oracle, hit_of, policy_of
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from fastapi_throttle.backends import Backend, MemoryBackend
 from fastapi_throttle.decider import Decider
+from fastapi_throttle.decision import Decision
 from fastapi_throttle.dependency import RateLimit, Runtime
 from fastapi_throttle.dependency.buckets import Bucket
 from fastapi_throttle.dependency.rules import Rules
 from fastapi_throttle.identity import Identity
-from fastapi_throttle.model import Decision, FailureMode, Hit, Policy
+from fastapi_throttle.model import FailureMode, Hit, Policy
 from fastapi_throttle.notation import parse_rules
 from fastapi_throttle.override import Override
 from fastapi_throttle.resilience import Budget

@@ -4,15 +4,8 @@ from collections.abc import Callable, Sequence
 
 from fastapi_throttle.backends import Backend
 from fastapi_throttle.clock import wall_clock
-from fastapi_throttle.model import (
-    NEVER,
-    SECOND_US,
-    Decision,
-    Hit,
-    QuotaState,
-    Verdict,
-    decisions_of,
-)
+from fastapi_throttle.decision import Decision, QuotaState, Verdict, decisions_of
+from fastapi_throttle.model import NEVER, SECOND_US, Hit
 
 
 class UsedUpBackend:

@@ -10,7 +10,8 @@ from functools import lru_cache
 from typing import Literal
 
 from fastapi_throttle.clock import wall_clock
-from fastapi_throttle.model import SECOND_US, Decision, Policy
+from fastapi_throttle.decision import Decision
+from fastapi_throttle.model import SECOND_US, Policy
 
 POLICY = "RateLimit-Policy"
 STATE = "RateLimit"

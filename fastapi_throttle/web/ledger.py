@@ -6,9 +6,10 @@ from typing import Any
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
+from fastapi_throttle.decision import Decision, Verdict
 from fastapi_throttle.identity import Identity
 from fastapi_throttle.identity.client_ip import SCOPE_KEY as RULES_KEY
-from fastapi_throttle.model import Decision, Policy, Verdict
+from fastapi_throttle.model import Policy
 from fastapi_throttle.resilience import Budget
 from fastapi_throttle.web.refusal import longest
 

@@ -13,7 +13,8 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from fastapi_throttle.model import Decision, Outage, Policy
+from fastapi_throttle.decision import Decision, Outage
+from fastapi_throttle.model import Policy
 from fastapi_throttle.web.fields import item_names
 from fastapi_throttle.web.ledger import ledger_of
 from fastapi_throttle.web.refusal import RateLimitExceeded, RateLimitUnavailable

@@ -7,7 +7,8 @@ from fastapi import HTTPException, WebSocketException
 from starlette import status
 from starlette.types import Scope
 
-from fastapi_throttle.model import Decision, format_window
+from fastapi_throttle.decision import Decision
+from fastapi_throttle.model import format_window
 from fastapi_throttle.web.fields import rate_limit_fields, retry_after_field
 
 _DENIAL = "websocket.http.response"

@@ -10,7 +10,8 @@ from clock import START_US
 from traffic import most_in_a_window
 
 from fastapi_throttle.algorithms import ALGORITHMS, Claim, decide, give_back
-from fastapi_throttle.model import AlgorithmName, Quota, Verdict
+from fastapi_throttle.decision import Verdict
+from fastapi_throttle.model import AlgorithmName, Quota
 
 WINDOW = 60_000_000
 # What lies at most between a charge and taking it back.

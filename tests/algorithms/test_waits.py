@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from traffic import Partition
 
 from fastapi_throttle.algorithms import ALGORITHMS
-from fastapi_throttle.model import NEVER, AlgorithmName, Quota, Verdict
+from fastapi_throttle.decision import Verdict
+from fastapi_throttle.model import NEVER, AlgorithmName, Quota
 
 WINDOWS = (1_000, 1_000_003, 60_000_000)
 LIMITS = (1, 2, 10, 128, 129, 1_000, 100_000)

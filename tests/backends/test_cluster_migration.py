@@ -10,8 +10,9 @@ from redis.exceptions import TryAgainError
 from redis_cluster import RedisCluster
 
 from fastapi_throttle.backends import RedisBackend
+from fastapi_throttle.decision import Decision
 from fastapi_throttle.errors import BackendError
-from fastapi_throttle.model import Decision, Policy
+from fastapi_throttle.model import Policy
 
 pytestmark = pytest.mark.matrix  # redis-py's words for redirections change.
 

@@ -16,7 +16,8 @@ from traffic import most_in_a_window
 
 from fastapi_throttle.algorithms import ALGORITHMS
 from fastapi_throttle.backends import RedisBackend
-from fastapi_throttle.model import AlgorithmName, Decision
+from fastapi_throttle.decision import Decision
+from fastapi_throttle.model import AlgorithmName
 
 WINDOW = 60_000_000
 NAMES = tuple(ALGORITHMS)

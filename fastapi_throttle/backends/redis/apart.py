@@ -8,7 +8,8 @@ from typing import NamedTuple, Protocol
 from fastapi_throttle.backends.redis.batch import Decisions
 from fastapi_throttle.backends.redis.login import Host
 from fastapi_throttle.backends.redis.node import slot_of
-from fastapi_throttle.model import Hit, Verdict, decisions_of
+from fastapi_throttle.decision import Verdict, decisions_of
+from fastapi_throttle.model import Hit
 
 
 class Part(NamedTuple):

@@ -17,8 +17,9 @@ from fastapi_throttle.backends.redis.node import NodeLane
 from fastapi_throttle.backends.redis.per_loop import PerLoop
 from fastapi_throttle.backends.redis.sentinel import MasterConnections, MasterLane
 from fastapi_throttle.backends.redis.topology import Topology
+from fastapi_throttle.decision import Decision
 from fastapi_throttle.errors import ConfigurationError
-from fastapi_throttle.model import Decision, Hit
+from fastapi_throttle.model import Hit
 
 
 class RedisBackend:

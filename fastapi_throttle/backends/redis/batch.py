@@ -7,8 +7,9 @@ from itertools import repeat
 
 from fastapi_throttle.algorithms import ALGORITHMS
 from fastapi_throttle.backends.redis import script
+from fastapi_throttle.decision import Decision, Verdict, decisions_of
 from fastapi_throttle.errors import BackendError
-from fastapi_throttle.model import Decision, Hit, Verdict, decisions_of
+from fastapi_throttle.model import Hit
 
 Decisions = tuple[Decision, ...]
 
