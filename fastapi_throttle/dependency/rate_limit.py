@@ -1,37 +1,31 @@
 """The dependency: ``Depends(RateLimit(100, "1m"))``."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from fastapi import params
 from starlette.requests import HTTPConnection
 
 from fastapi_throttle.decision import Decision
+from fastapi_throttle.dependency.arguments import (
+    Parentheses,
+    check_before_body,
+    check_choices,
+    check_static_cost,
+)
 from fastapi_throttle.dependency.claim import Claim, checked_cost, hit, hit_once, peek, reset
 from fastapi_throttle.dependency.rules import Rules, Tiers
 from fastapi_throttle.dependency.runtime import Runtime, ledger_for
-from fastapi_throttle.errors import ConfigurationError, ThrottleError
+from fastapi_throttle.errors import ThrottleError
 from fastapi_throttle.identity import Identity, identity_of, is_connection_only
 from fastapi_throttle.identity.identity import name_of
 from fastapi_throttle.identity.injection import CONNECTION, as_dependency, signature
 from fastapi_throttle.model import AlgorithmName, FailureMode, Policy
-from fastapi_throttle.notation import Window, check_name, shown
+from fastapi_throttle.notation import Window, check_name
 from fastapi_throttle.override import overrides
 from fastapi_throttle.web import RequestLedger, refusal_of
 
 Dependency = Callable[..., Any] | params.Depends
-
-
-class _Parentheses:
-    """Fails when FastAPI reads the signature of the class itself: ``Depends(RateLimit)``."""
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        message = (
-            "Depends(RateLimit) limits nothing: a limit needs its numbers, with parentheses, as in "
-            'Depends(RateLimit(100, "1m"))'
-        )
-        raise ConfigurationError(message)
 
 
 class RateLimit:
@@ -72,7 +66,7 @@ class RateLimit:
 
     def __init__(
         self,
-        limit: Annotated[int | str | Tiers | Dependency, _Parentheses()],
+        limit: Annotated[int | str | Tiers | Dependency, Parentheses()],
         window: Window | None = None,
         *,
         key: Dependency | None = None,
@@ -84,13 +78,7 @@ class RateLimit:
         failure_mode: FailureMode | None = None,
         before_body: bool = False,
     ) -> None:
-        if scope not in ("shared", "route"):
-            message = f"scope must be 'shared' or 'route', got {scope!r}"
-            raise ConfigurationError(message)
-        if failure_mode not in (None, *get_args(FailureMode)):
-            known = ", ".join(get_args(FailureMode))
-            message = f"failure_mode must be one of {known}, got {failure_mode!r}"
-            raise ConfigurationError(message)
+        check_choices(scope, failure_mode)
         self.failure_mode = failure_mode
         self.name = None if name is None else check_name(name)
         self.scope = scope
@@ -103,14 +91,14 @@ class RateLimit:
         if self.rules.dependency is not None:
             self.dependencies["limit"] = self.rules.dependency
         if isinstance(cost, int):
-            self._check_static_cost(cost)
+            check_static_cost(cost, self.rules.known)
         elif not callable(cost) and not isinstance(cost, params.Depends):
             message = f"cost must be an int of at least 0 or a FastAPI dependency, got {cost!r}"
             raise TypeError(message)
         else:
             self.dependencies["cost"] = self._cost = as_dependency("cost", cost)
         if before_body:
-            self._check_before_body()
+            check_before_body(self.dependencies)
         self.before_body = before_body
         self.__signature__ = signature(self.dependencies)
         overrides.register(self)
@@ -265,25 +253,3 @@ class RateLimit:
         if cost is self._cost:
             return checked_cost(cost, "cost")
         return checked_cost(cost, f"{name_of(self._cost)} returned a cost that")
-
-    def _check_before_body(self) -> None:
-        for argument, dependency in self.dependencies.items():
-            if argument != "key" or not is_connection_only(dependency):
-                message = (
-                    f"{argument} must need only the connection with before_body=True, such as "
-                    f"client_ip() or a static number, got {name_of(dependency)}"
-                )
-                raise ConfigurationError(message)
-
-    def _check_static_cost(self, cost: int) -> None:
-        if isinstance(cost, bool):
-            message = f"cost must be an int of quota units, got {cost!r}"
-            raise TypeError(message)
-        checked_cost(cost, "cost")
-        for quota in (quota for policy in self.rules.known for quota in policy.quotas):
-            if cost > quota.burst:
-                message = (
-                    f"cost must be at most {quota.burst}, the most that {quota} ever admits at "
-                    f"once, got {shown(cost)}"
-                )
-                raise ConfigurationError(message)
