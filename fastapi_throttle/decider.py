@@ -71,8 +71,8 @@ class Decider:
             failure_modes: What their limits want when the store cannot answer.
             budget: The request's. Default: a whole one for this call.
         """
-        if not self._enabled:
-            return tuple(Decision.unlimited(hit.policy) for hit in hits)
+        if not self._enabled or not hits:
+            return tuple([Decision.unlimited(hit.policy) for hit in hits])
         denials, asking = self._denials, None
         if denials is not None:
             denied = denials.find(hits)

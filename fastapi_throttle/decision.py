@@ -167,12 +167,11 @@ class Decision(NamedTuple):
     def _binding(self) -> tuple[Quota | None, Verdict | None]:
         if self.outage:
             return self.outage.quota, None
-        if not self.verdicts:
-            return None, None
-        pairs = zip(self.policy.quotas, self.verdicts, strict=True)
-        if len(self.verdicts) == 1:
-            return next(pairs)
-        return min(pairs, key=lambda pair: _order(pair[1]))
+        quotas, verdicts = self.policy.quotas, self.verdicts
+        if len(verdicts) == 1:
+            return quotas[0], verdicts[0]
+        pairs = zip(quotas, verdicts, strict=False)  # none where nothing was counted
+        return min(pairs, key=lambda pair: _order(pair[1]), default=(None, None))
 
     def __repr__(self) -> str:
         """Show what a reader asks for first."""

@@ -15,6 +15,9 @@ SECOND_US = 1_000_000
 MAX_LIMIT = 2**32 - 1
 # Ages are told apart from clock steps by 48-bit arithmetic; a year leaves ample room.
 MAX_WINDOW_US = 366 * 86_400 * SECOND_US
+# Callers, claims and rules that a process keeps what it worked out about: who comes once mostly
+# comes again.
+REMEMBERED = 16_384
 # `Verdict.wait_us` of a cost that no amount of waiting makes fit.
 NEVER = -1
 

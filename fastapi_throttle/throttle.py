@@ -12,11 +12,11 @@ from fastapi_throttle.decision import Decision
 from fastapi_throttle.dependency import RateLimit, Runtime
 from fastapi_throttle.dependency.buckets import limits_in
 from fastapi_throttle.dependency.claim import checked_cost
-from fastapi_throttle.dependency.runtime import REMEMBERED, STATE
+from fastapi_throttle.dependency.runtime import STATE
 from fastapi_throttle.errors import ConfigurationError
 from fastapi_throttle.identity import is_connection_only
 from fastapi_throttle.identity.identity import logger
-from fastapi_throttle.model import Hit
+from fastapi_throttle.model import REMEMBERED, Hit
 from fastapi_throttle.override import overrides
 from fastapi_throttle.resilience import Health
 from fastapi_throttle.settings import ThrottleSettings
@@ -63,7 +63,6 @@ class Throttle:
         self._default_key = default_key
         self._app: FastAPI | None = None
         self._runtime = Runtime(self.settings, self._backend, Starlette(), default_key)
-        # Who comes once mostly comes again.
         self._claimed = lru_cache(maxsize=REMEMBERED)(self._make_claim)
         if app is not None:
             self.install(app)

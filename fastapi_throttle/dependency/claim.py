@@ -1,6 +1,6 @@
 """What a request asks of a limit, and asking for it."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import NamedTuple
 
 from fastapi_throttle.decision import Decision
@@ -33,7 +33,7 @@ class Claim(NamedTuple):
 
 async def hit(ledger: RequestLedger, *claims: Claim) -> tuple[Decision, ...]:
     """Decide *claims* together, all or nothing, and note the decisions for the fields."""
-    return await _hit(ledger, claims, _budget_of_call(ledger))
+    return _noted(ledger, claims, await _decided(ledger, claims, ledger.budget_of_call()))
 
 
 async def hit_once(ledger: RequestLedger, *claims: Claim) -> tuple[Decision, ...]:
@@ -43,8 +43,10 @@ async def hit_once(ledger: RequestLedger, *claims: Claim) -> tuple[Decision, ...
     """
     counted = ledger.counted
     new = [claim for claim in claims if claim.bucket not in counted]
-    for claim, decision in zip(new, await _hit(ledger, new, ledger.budget), strict=True):
-        counted.setdefault(claim.bucket, decision)
+    if new:
+        decisions = _noted(ledger, new, await _decided(ledger, new, ledger.budget))
+        for claim, decision in zip(new, decisions, strict=True):
+            counted.setdefault(claim.bucket, decision)
     return tuple([counted[claim.bucket] for claim in claims])
 
 
@@ -54,41 +56,43 @@ async def peek(ledger: RequestLedger, claim: Claim) -> Decision:
         return Decision.unlimited(claim.policy)
     runtime: Runtime = ledger.runtime
     hits, modes = (claim.hit(runtime),), (claim.failure_mode,)
-    return (await runtime.decider.peek(hits, modes, _budget_of_call(ledger)))[0]
+    return (await runtime.decider.peek(hits, modes, ledger.budget_of_call()))[0]
 
 
 async def reset(ledger: RequestLedger, claim: Claim) -> None:
     """Forget what was used."""
     runtime: Runtime = ledger.runtime
     if claim.policy.quotas:
-        await runtime.decider.reset((claim.hit(runtime),), _budget_of_call(ledger))
+        await runtime.decider.reset((claim.hit(runtime),), ledger.budget_of_call())
         ledger.forget(claim.bucket, claim.identity)
 
 
-async def _hit(
+def _decided(
     ledger: RequestLedger, claims: Sequence[Claim], budget: Budget
-) -> tuple[Decision, ...]:
+) -> Awaitable[tuple[Decision, ...]]:
+    """Have those of *claims* decided that are limited."""
     runtime: Runtime = ledger.runtime
-    limited = [claim for claim in claims if claim.policy.quotas]
-    decisions: tuple[Decision, ...] = ()
-    if limited:
-        hits = [claim.hit(runtime) for claim in limited]
-        modes = [claim.failure_mode for claim in limited]
-        decisions = await runtime.decider.hit(hits, modes, budget)
-    if len(limited) < len(claims):
-        decided = iter(decisions)
-        decisions = tuple(
-            next(decided) if claim.policy.quotas else Decision.unlimited(claim.policy)
-            for claim in claims
-        )
-    for claim, decision in zip(claims, decisions, strict=True):
+    hits: list[Hit] = []
+    modes: list[FailureMode | None] = []
+    for claim in claims:
+        if claim.policy.quotas:
+            hits.append(claim.hit(runtime))
+            modes.append(claim.failure_mode)
+    return runtime.decider.hit(hits, modes, budget)
+
+
+def _noted(
+    ledger: RequestLedger, claims: Sequence[Claim], decided: Sequence[Decision]
+) -> tuple[Decision, ...]:
+    """Return the decisions on *claims*, noted in the ledger."""
+    limited = iter(decided)
+    decisions: list[Decision] = []
+    for claim in claims:
+        policy = claim.policy
+        decision = next(limited) if policy.quotas else Decision.unlimited(policy)
         ledger.record(claim.bucket, claim.identity, decision)
-    return decisions
-
-
-def _budget_of_call(ledger: RequestLedger) -> Budget:
-    budget = ledger.budget = ledger.budget.for_call()
-    return budget
+        decisions.append(decision)
+    return tuple(decisions)
 
 
 def checked_cost(cost: object, source: str) -> int:

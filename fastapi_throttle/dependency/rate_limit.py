@@ -84,19 +84,20 @@ class RateLimit:
         self.scope = scope
         self.rules = Rules(limit, window, algorithm, burst, self.name)
         self._key = None if key is None else as_dependency("key", key, is_resolver=True)
-        self._cost = cost
         self.dependencies: dict[str, Dependency] = {}
         if self._key is not None:
             self.dependencies["key"] = self._key
         if self.rules.dependency is not None:
             self.dependencies["limit"] = self.rules.dependency
+        # What a dependency decides is 0 until it has.
+        self._cost = cost if isinstance(cost, int) else 0
         if isinstance(cost, int):
             check_static_cost(cost, self.rules.known)
         elif not callable(cost) and not isinstance(cost, params.Depends):
             message = f"cost must be an int of at least 0 or a FastAPI dependency, got {cost!r}"
             raise TypeError(message)
         else:
-            self.dependencies["cost"] = self._cost = as_dependency("cost", cost)
+            self.dependencies["cost"] = as_dependency("cost", cost)
         if before_body:
             check_before_body(self.dependencies)
         self.before_body = before_body
@@ -123,7 +124,10 @@ class RateLimit:
         policy = self.rules.static or self.rules.policy(injected.get("limit"))
         identity = self._identity(ledger.runtime, connection, injected.get("key"))
         ledger.resolved[self] = identity, policy
-        cost = self._cost_of(injected.get("cost", self._cost))
+        cost = self._cost
+        if "cost" in injected:
+            source = f"{name_of(self.dependencies['cost'])} returned a cost that"
+            cost = checked_cost(injected["cost"], source)
         return self._claim(ledger, connection, policy, identity, cost)
 
     async def hit(
@@ -187,7 +191,7 @@ class RateLimit:
 
     def early_claim(self, ledger: RequestLedger, connection: HTTPConnection) -> Claim:
         """Return what a request claims, where before_body lets it need only the connection."""
-        claim = self._claim_outside(ledger, connection, None, self._cost_of(self._cost))
+        claim = self._claim_outside(ledger, connection, None, self._cost)
         ledger.resolved[self] = claim.identity, claim.policy
         return claim
 
@@ -248,8 +252,3 @@ class RateLimit:
             "pass key="
         )
         raise ThrottleError(message)
-
-    def _cost_of(self, cost: object) -> int:
-        if cost is self._cost:
-            return checked_cost(cost, "cost")
-        return checked_cost(cost, f"{name_of(self._cost)} returned a cost that")

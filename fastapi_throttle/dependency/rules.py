@@ -128,6 +128,7 @@ class Rules:
         self.dependency: Callable[..., Any] | params.Depends | None = None
         burst_text = "" if burst is None else f" burst {self._burst}"
         self.text = f"{self._read(limit)} {algorithm}{burst_text}"
+        self._static = self.known[0] if isinstance(limit, int | str) else None
 
     def _read(self, limit: object) -> str:
         """Take *limit* in, and return it as text that every worker writes alike."""
@@ -158,7 +159,7 @@ class Rules:
         """The policy, where no dependency decides about it."""
         if overrides.active is not None and (policy := overrides.active.policy(self)) is not None:
             return policy
-        return None if self.dependency else next(iter(self._policies.values()))
+        return self._static
 
     @property
     def typical(self) -> Policy | None:

@@ -22,15 +22,13 @@ from fastapi_throttle.identity import (
     principal,
 )
 from fastapi_throttle.identity.identity import ConnectionResolver, logger, warn_once
-from fastapi_throttle.model import Hit, Policy
+from fastapi_throttle.model import REMEMBERED, Hit, Policy
 from fastapi_throttle.override import overrides
 from fastapi_throttle.resilience.startup import POLICY as STARTUP_POLICY
 from fastapi_throttle.settings import ThrottleSettings
 from fastapi_throttle.web import Fields, RequestLedger, ledger_of
 from fastapi_throttle.web.ledger import open_ledger
 
-# Of what many requests ask for: claims, callers, rules.
-REMEMBERED = 16_384
 # Of storage keys: a new layout of keys or states gets a new one.
 _VERSION = 1
 # Where an app's state holds the runtime of its throttle, or else of none.
@@ -75,7 +73,7 @@ class Runtime:
         self._digest = Digest(secret.get_secret_value().encode() if secret else None)
         self._prefix = settings.key_prefix
         self._startup = settings.startup
-        # Who comes once mostly comes again, and digests take a tenth of a check's time.
+        # Digests take a tenth of a check's time.
         self._start = lru_cache(maxsize=REMEMBERED)(self._make_start)
         self._ends = lru_cache(maxsize=REMEMBERED)(self._make_ends)
 

@@ -11,6 +11,7 @@ from ipaddress import (
 )
 
 from fastapi_throttle.identity.identity import Identity
+from fastapi_throttle.model import REMEMBERED
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -35,8 +36,7 @@ def parse_address(text: str) -> Address | None:
     return _parse(text) if len(text) <= LONGEST and text.isascii() else None
 
 
-# Who comes once mostly comes again.
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=REMEMBERED)
 def _parse(text: str) -> Address | None:
     bare, percent, zone = text.partition("%")
     if percent and (not zone or ":" not in bare):

@@ -13,6 +13,7 @@ from fastapi_throttle.errors import ConfigurationError
 from fastapi_throttle.identity.address import (
     IPV4_PREFIX,
     IPV6_PREFIX,
+    LONGEST,
     Address,
     Network,
     address_identity,
@@ -22,6 +23,7 @@ from fastapi_throttle.identity.address import (
 from fastapi_throttle.identity.forwarding import EMPTY, MOST_HOPS, Hop, is_list_header, read_hops
 from fastapi_throttle.identity.identity import Identity
 from fastapi_throttle.identity.misconfiguration import Suspicions
+from fastapi_throttle.model import REMEMBERED
 
 # Where the rules of the `Throttle` that serves a request are found in its scope.
 SCOPE_KEY = "fastapi_throttle.address_rules"
@@ -108,18 +110,32 @@ class AddressRules:
             "unsafe_trust_any_proxy": unsafe_trust_any_proxy,
         }
         self._suspicions = Suspicions()
-        self.label = lru_cache(maxsize=4096)(self._label)
+        self.label = lru_cache(maxsize=REMEMBERED)(self._label)
+        self._label_of = lru_cache(maxsize=REMEMBERED)(self._labelled)
 
     def identify(self, scope: Scope) -> Identity:
         """Return the identity of the client. Never raises, whatever was sent."""
         client = scope.get("client")
-        peer = _peer(client[0] if client else None)
-        is_trusted = self._is_configured and self._trusts_peer(peer)
-        self._suspicions.note(scope, is_configured=self._is_configured, is_trusted=is_trusted)
+        host = client[0] if client else None
+        if not self._is_configured:
+            self._suspicions.note(scope, is_configured=False, is_trusted=False)
+            return self._of_peer(host)
+        peer = _peer(host)
+        is_trusted = self._trusts_peer(peer)
+        self._suspicions.note(scope, is_configured=True, is_trusted=is_trusted)
         hops = self._read_hops(scope) if is_trusted else None
         if hops is None:
             return self.label(peer)
         return self.label(self._counted(hops, peer) if self._hops else self._walked(hops, peer))
+
+    def _of_peer(self, host: object) -> Identity:
+        # Servers may take a header's text for the host: no more of it is kept than an address has.
+        if isinstance(host, str) and len(host) <= LONGEST:
+            return self._label_of(host)
+        return self._labelled(host)
+
+    def _labelled(self, host: object) -> Identity:
+        return self.label(_peer(host))
 
     def _read_hops(self, scope: Scope) -> list[Hop] | None:
         wire_name = self._header.encode()

@@ -59,7 +59,8 @@ class Fields:
             written = written.union(map(_WIRE_NAMES.__getitem__, legacy))
             fields |= legacy
         kept = [field for field in headers if field[0].lower() not in written]
-        kept += [(_WIRE_NAMES[name], text.encode()) for name, text in fields.items()]
+        for name, text in fields.items():
+            kept.append((_WIRE_NAMES[name], text.encode()))
         return kept
 
     def _legacy_fields(self, decisions: Sequence[Decision]) -> dict[str, str]:
@@ -106,14 +107,15 @@ def _parameters(policy: Policy) -> list[str]:
 
 def item_names(decisions: Sequence[Decision]) -> list[Sequence[str]]:
     """Return what the fields call the windows of each decision; a taken name gets a number."""
-    # A decision without verdicts was not counted.
-    labels: list[Sequence[str]] = [
-        decision.policy.labels if decision.verdicts else () for decision in decisions
-    ]
-    if len(labels) == 1:
-        return labels
+    if len(decisions) == 1:
+        return [_labels(decisions[0])]
     taken: set[str] = set()
-    return [[_not_taken(label, taken) for label in mine] for mine in labels]
+    return [[_not_taken(label, taken) for label in _labels(each)] for each in decisions]
+
+
+def _labels(decision: Decision) -> Sequence[str]:
+    # A decision without verdicts was not counted.
+    return decision.policy.labels if decision.verdicts else ()
 
 
 def _not_taken(label: str, taken: set[str]) -> str:

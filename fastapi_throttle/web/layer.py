@@ -84,8 +84,10 @@ def _write_fields(message: Message, ledger: RequestLedger) -> None:
 
 def _tell_when(headers: list[tuple[bytes, bytes]], ledger: RequestLedger, status: int) -> None:
     """Add the wait to a response that speaks of refusals; a handler may have left it out."""
+    if any(name.lower() == _RETRY_AFTER for name, _ in headers):
+        return
     refusals = [decision for _, decision in ledger.refusals.values()]
     spoken_of = [refusal for refusal in refusals if status_of(refusal) == status]
     retry_after = retry_after_field(longest(spoken_of)) if spoken_of else None
-    if retry_after is not None and all(name.lower() != _RETRY_AFTER for name, _ in headers):
+    if retry_after is not None:
         headers.append((_RETRY_AFTER, retry_after.encode()))

@@ -25,13 +25,12 @@ class RequestLedger:
         decisions: The last decision per bucket, in the order of first decisions.
         refusals: Per bucket, who was refused longest and not admitted since, and that decision.
         counted: Per bucket, what the dependency decided: a request counts once.
-        budget: How long the checks of the request may take.
         resolved: Per limit, the identity and the policy its dependency resolved.
     """
 
     __slots__ = (
+        "_budget",
         "_payers",
-        "budget",
         "counted",
         "decisions",
         "refusals",
@@ -43,7 +42,7 @@ class RequestLedger:
     def __init__(self, runtime: Any, root_path: str = "") -> None:
         self.runtime = runtime
         self.root_path = root_path
-        self.budget = Budget(runtime.decider.budget)
+        self._budget: Budget | None = None
         self.decisions: dict[Hashable, Decision] = {}
         # By bucket, not by caller: one connection may hit for any number of them.
         self.refusals: dict[Hashable, tuple[Identity, Decision]] = {}
@@ -51,12 +50,25 @@ class RequestLedger:
         self.counted: dict[Hashable, Decision] = {}
         self.resolved: dict[object, tuple[Identity, Policy]] = {}
 
+    @property
+    def budget(self) -> Budget:
+        """How long the checks of the request may take."""
+        if self._budget is None:
+            self._budget = Budget(self.runtime.decider.budget)
+        return self._budget
+
+    def budget_of_call(self) -> Budget:
+        """Return the budget of a check that is no dependency; see `Budget.for_call`."""
+        self._budget = self.budget.for_call()
+        return self._budget
+
     def record(self, bucket: Hashable, identity: Identity, decision: Decision) -> None:
         """Take note of what was decided about *identity*."""
         self.decisions[bucket] = decision
         self._payers[bucket] = identity
         if decision.allowed:
-            self._pardon(bucket, identity)
+            if self.refusals:
+                self._pardon(bucket, identity)
             return
         known = self.refusals.get(bucket)
         if known is None or known[0] == identity or longest((known[1], decision)) is decision:

@@ -4,6 +4,7 @@ Source: RFC 9457; types: draft-ietf-httpapi-ratelimit-headers-10, section 5.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from fastapi import FastAPI, HTTPException
@@ -17,11 +18,11 @@ from fastapi_throttle.decision import Decision, Outage
 from fastapi_throttle.model import Policy
 from fastapi_throttle.web.fields import item_names
 from fastapi_throttle.web.ledger import ledger_of
-from fastapi_throttle.web.refusal import RateLimitExceeded, RateLimitUnavailable
+from fastapi_throttle.web.refusal import RateLimitExceeded, RateLimitUnavailable, Refusal
 
 MEDIA_TYPE = "application/problem+json"
 _TYPES = "https://iana.org/assignments/http-problem-types#"
-_REFUSALS: dict[type[HTTPException], tuple[str, str]] = {
+_REFUSALS: dict[type[Refusal], tuple[str, str]] = {
     RateLimitExceeded: ("quota-exceeded", "Quota Exceeded"),
     RateLimitUnavailable: ("temporary-reduced-capacity", "Temporary Reduced Capacity"),
 }
@@ -76,22 +77,33 @@ def _has_own_handler(handlers: dict[Any, Any], refusal: type[HTTPException], cod
 
 
 async def _respond(request: Request, error: Any) -> Response:
-    kind, title = next(_REFUSALS[each] for each in type(error).__mro__ if each in _REFUSALS)
     ledger = ledger_of(request)
     made = list(ledger.decisions.values()) if ledger else error.decisions
-    body = {
-        "type": _TYPES + kind,
+    violated = tuple(_violated(error.decisions, made))
+    kind = RateLimitUnavailable if isinstance(error, RateLimitUnavailable) else RateLimitExceeded
+    body = _body(kind, error.status_code, error.detail, violated)
+    # The layer writes the RateLimit fields; but what somebody looked at may have been changed.
+    headers = error.waiting() if ledger and "headers" not in vars(error) else error.headers
+    return Response(body, error.status_code, headers, MEDIA_TYPE)
+
+
+# Who is refused mostly asks again within the second that the text speaks of.
+@lru_cache(maxsize=1024)
+def _body(kind: type[Refusal], code: int, detail: str, violated: tuple[str, ...]) -> bytes:
+    name, title = _REFUSALS[kind]
+    problem = {
+        "type": _TYPES + name,
         "title": title,
-        "status": error.status_code,
-        "detail": error.detail,
-        "violated-policies": list(_violated(error.decisions, made)),
+        "status": code,
+        "detail": detail,
+        "violated-policies": violated,
     }
-    return JSONResponse(body, error.status_code, error.headers, MEDIA_TYPE)
+    return bytes(JSONResponse(problem).body)
 
 
 def _violated(refused: Sequence[Decision], made: Sequence[Decision]) -> Iterator[str]:
     """Yield the violated policies by the names that the fields of this response give them."""
-    names = {id(decision): names for decision, names in zip(made, item_names(made), strict=True)}
+    names = dict(zip(map(id, made), item_names(made), strict=True))
     for decision in refused:
         if decision.outage is not None:
             yield from _unanswered(decision.policy, decision.outage)

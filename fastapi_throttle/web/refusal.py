@@ -1,6 +1,7 @@
 """What a refused caller gets. Ordinary `HTTPException`s: an application's own handler works."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from math import inf
 
 from fastapi import HTTPException, WebSocketException
@@ -8,15 +9,46 @@ from starlette import status
 from starlette.types import Scope
 
 from fastapi_throttle.decision import Decision
-from fastapi_throttle.model import format_window
+from fastapi_throttle.model import SECOND_US, format_window
 from fastapi_throttle.web.fields import rate_limit_fields, retry_after_field
 
 _DENIAL = "websocket.http.response"
-_TOO_MANY = status.HTTP_429_TOO_MANY_REQUESTS
-_UNAVAILABLE = status.HTTP_503_SERVICE_UNAVAILABLE
 
 
-class RateLimitExceeded(HTTPException):
+class Refusal(HTTPException):
+    """What both kinds of refusals have in common.
+
+    Args:
+        decisions: All that were made together; at least one refuses.
+    """
+
+    status_code: int
+
+    def __init__(self, *decisions: Decision) -> None:
+        self.decisions = decisions
+        self.decision = longest(decisions)
+        self._retry_after = retry_after_field(self.decision)
+        super().__init__(self.status_code, self._say())
+        # They are written when somebody asks for them: the ASGI layer writes its own.
+        del self.headers
+
+    @cached_property
+    def headers(self) -> dict[str, str]:  # type: ignore[override]
+        """The header fields of the response, without those of the ASGI layer."""
+        return {**self.waiting(), **rate_limit_fields(self.decisions)}
+
+    def waiting(self) -> dict[str, str]:
+        """Return the header fields that say when to try again."""
+        fields = {"Cache-Control": "no-store"}
+        if self._retry_after is not None:
+            fields["Retry-After"] = self._retry_after
+        return fields
+
+    def _say(self) -> str:
+        raise NotImplementedError
+
+
+class RateLimitExceeded(Refusal):
     """Raised by the dependency when a limit refuses a request.
 
     Args:
@@ -27,14 +59,22 @@ class RateLimitExceeded(HTTPException):
         decisions: All of them.
     """
 
-    def __init__(self, *decisions: Decision) -> None:
-        self.decisions = decisions
-        self.decision = longest(decisions)
-        detail = _detail(self.decision)
-        super().__init__(_TOO_MANY, detail, _fields(self.decision, decisions))
+    status_code = status.HTTP_429_TOO_MANY_REQUESTS
+
+    def _say(self) -> str:
+        window_us = round(self.decision.window * SECOND_US)
+        rule = f"{self.decision.limit} per {format_window(window_us)}"
+        wait = self._retry_after
+        if wait is None:
+            return (
+                f"Rate limit exceeded: {rule}. This request costs more than the limit ever allows."
+            )
+        return (
+            f"Rate limit exceeded: {rule}. Try again in {wait} second{'s' if wait != '1' else ''}."
+        )
 
 
-class RateLimitUnavailable(HTTPException):
+class RateLimitUnavailable(Refusal):
     """Raised by the dependency when the store cannot answer and the limit must not be passed.
 
     Args:
@@ -45,11 +85,10 @@ class RateLimitUnavailable(HTTPException):
         decisions: All of them.
     """
 
-    def __init__(self, *decisions: Decision) -> None:
-        self.decisions = decisions
-        self.decision = longest(decisions)
-        detail = "The rate limit cannot be checked at the moment."
-        super().__init__(_UNAVAILABLE, detail, _fields(self.decision, decisions))
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+
+    def _say(self) -> str:
+        return "The rate limit cannot be checked at the moment."
 
 
 def refusal_of(
@@ -60,10 +99,8 @@ def refusal_of(
     A WebSocket handshake is refused like a request where the server can send a response, and
     closed before it is accepted where it cannot.
     """
-    if any(status_of(decision) == _UNAVAILABLE for decision in decisions):
-        refusal: RateLimitExceeded | RateLimitUnavailable = RateLimitUnavailable(*decisions)
-    else:
-        refusal = RateLimitExceeded(*decisions)
+    is_unavailable = RateLimitUnavailable.status_code in map(status_of, decisions)
+    refusal = (RateLimitUnavailable if is_unavailable else RateLimitExceeded)(*decisions)
     if scope["type"] == "websocket" and _DENIAL not in scope.get("extensions", {}):
         return WebSocketException(status.WS_1008_POLICY_VIOLATION, refusal.detail)
     return refusal
@@ -71,7 +108,8 @@ def refusal_of(
 
 def status_of(refusal: Decision) -> int:
     """Return the status of a response that tells of *refusal*."""
-    return _UNAVAILABLE if refusal.failure_mode == "closed" else _TOO_MANY
+    kind = RateLimitUnavailable if refusal.failure_mode == "closed" else RateLimitExceeded
+    return kind.status_code
 
 
 def longest(decisions: Sequence[Decision]) -> Decision:
@@ -86,17 +124,3 @@ def longest(decisions: Sequence[Decision]) -> Decision:
         refusals,
         key=lambda decision: inf if decision.retry_after is None else decision.retry_after,
     )
-
-
-def _fields(decision: Decision, decisions: Sequence[Decision]) -> dict[str, str]:
-    fields = {"Cache-Control": "no-store", **rate_limit_fields(decisions)}
-    retry_after = retry_after_field(decision)
-    return fields if retry_after is None else {**fields, "Retry-After": retry_after}
-
-
-def _detail(decision: Decision) -> str:
-    wait = retry_after_field(decision)
-    rule = f"{decision.limit} per {format_window(round(decision.window * 1_000_000))}"
-    if wait is None:
-        return f"Rate limit exceeded: {rule}. This request costs more than the limit ever allows."
-    return f"Rate limit exceeded: {rule}. Try again in {wait} second{'s' if wait != '1' else ''}."
