@@ -3,7 +3,6 @@
 Edges speak seconds, the inside integer microseconds: a name that ends in ``_us`` says so.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -33,8 +32,7 @@ def format_window(window_us: int) -> str:
     return f"{window_us / SECOND_US:.6f}".rstrip("0").rstrip(".") + "s"
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(NamedTuple):
     """At most *limit* quota units per *window* for each partition.
 
     Attributes:
@@ -57,8 +55,7 @@ class Quota:
         return f"{self.limit}-per-{format_window(self.window_us)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """A named rule: one quota per window, decided together.
 
     Source: draft-ietf-httpapi-ratelimit-headers, "Quota Policy".
@@ -92,10 +89,6 @@ class Policy:
     def __str__(self) -> str:
         """The policy's name."""
         return self.name
-
-    def __hash__(self) -> int:
-        """Hash the name alone: policies are looked up at every request."""
-        return hash(self.name)
 
 
 class Hit(NamedTuple):

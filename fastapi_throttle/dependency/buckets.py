@@ -85,10 +85,14 @@ class Buckets:
                 bucket of its own and there is no request.
             ConfigurationError: Another limit has this name and another rule.
         """
-        if scope is not None and not (limit.name and limit.scope == "shared"):
+        is_shared = limit.scope == "shared"
+        bucket = self._unnamed.get(limit) if is_shared else None
+        if bucket is not None:
+            return bucket
+        if scope is not None and not (limit.name and is_shared):
             self._meet(scope, root_path)
         bucket = self._of_name(limit) if limit.name else self._of_place(limit)
-        if limit.scope == "shared":
+        if is_shared:
             return bucket
         if scope is None:
             message = "a limit with scope='route' has no bucket outside of a request"

@@ -98,16 +98,18 @@ def _stuck_us(verdicts: Sequence[Verdict]) -> float:
 
 
 def _aged(decision: Decision, elapsed_us: int) -> Decision:
-    verdicts = tuple([_later(verdict, elapsed_us) for verdict in decision.verdicts])
-    return Decision(allowed=False, policy=decision.policy, verdicts=verdicts, cached=True)
+    verdicts = tuple([_later(*verdict, elapsed_us) for verdict in decision.verdicts])
+    return Decision(False, decision.policy, verdicts, None, True)  # noqa: FBT003 - by name is slow
 
 
-def _later(verdict: Verdict, elapsed_us: int) -> Verdict:
-    """Return *verdict* as of later: what is over by now may only be so at the next question."""
-    wait, remaining, more, reset = verdict
+def _later(wait: int, remaining: int, more: int, reset: int, elapsed_us: int) -> Verdict:
+    """Return a verdict as of later: what is over by now may only be so at the next question."""
     return Verdict(
-        max(wait - elapsed_us, 1) if wait > 0 else wait,
-        remaining,
-        max(more - elapsed_us, 1) if more else 0,
-        max(reset - elapsed_us, 1) if reset else 0,
+        _left(wait, elapsed_us), remaining, _left(more, elapsed_us), _left(reset, elapsed_us)
     )
+
+
+def _left(us: int, elapsed_us: int) -> int:
+    if us <= 0:
+        return us
+    return us - elapsed_us if us > elapsed_us else 1

@@ -23,6 +23,8 @@ EXPOSE_HEADERS = (POLICY, STATE, "Retry-After", LEGACY_LIMIT, LEGACY_REMAINING, 
 """What a browser must be allowed to read: ``CORSMiddleware(expose_headers=EXPOSE_HEADERS)``."""
 
 RawHeaders = list[tuple[bytes, bytes]]
+# What the windows of a decision are called.
+Names = tuple[str, ...]
 _WIRE_NAMES = {name: name.lower().encode() for name in EXPOSE_HEADERS}
 _DRAFT = frozenset({_WIRE_NAMES[POLICY], _WIRE_NAMES[STATE]})
 
@@ -88,9 +90,8 @@ def rate_limit_fields(decisions: Sequence[Decision]) -> dict[str, str]:
     for decision, names in zip(decisions, item_names(decisions), strict=True):
         if not names:
             continue
-        parameters = _parameters(decision.policy)
-        for name, rule, verdict in zip(names, parameters, decision.verdicts, strict=True):
-            policies.append(f'"{name}"{rule}')
+        policies.append(_policy_items(decision.policy, names))
+        for name, verdict in zip(names, decision.verdicts, strict=True):
             # Whole seconds, rounded up.
             more = -(-verdict.more_us // SECOND_US)
             item = f'"{name}";r={verdict.remaining}'
@@ -101,19 +102,21 @@ def rate_limit_fields(decisions: Sequence[Decision]) -> dict[str, str]:
 
 
 @lru_cache(maxsize=4096)
-def _parameters(policy: Policy) -> list[str]:
-    return [f";q={each.limit};w={-(-each.window_us // SECOND_US)}" for each in policy.quotas]
+def _policy_items(policy: Policy, names: Names) -> str:
+    windows = [-(-quota.window_us // SECOND_US) for quota in policy.quotas]
+    parts = zip(names, policy.quotas, windows, strict=True)
+    return ", ".join(f'"{name}";q={quota.limit};w={window}' for name, quota, window in parts)
 
 
-def item_names(decisions: Sequence[Decision]) -> list[Sequence[str]]:
+def item_names(decisions: Sequence[Decision]) -> list[Names]:
     """Return what the fields call the windows of each decision; a taken name gets a number."""
     if len(decisions) == 1:
         return [_labels(decisions[0])]
     taken: set[str] = set()
-    return [[_not_taken(label, taken) for label in _labels(each)] for each in decisions]
+    return [tuple([_not_taken(label, taken) for label in _labels(each)]) for each in decisions]
 
 
-def _labels(decision: Decision) -> Sequence[str]:
+def _labels(decision: Decision) -> Names:
     # A decision without verdicts was not counted.
     return decision.policy.labels if decision.verdicts else ()
 

@@ -3,7 +3,6 @@
 import asyncio
 import unittest
 from collections.abc import Callable
-from dataclasses import replace
 from random import Random
 
 import pytest
@@ -143,23 +142,23 @@ class Other(Oracle):
 
 class KnowsNoBurst(Other):
     def other(self, hit, hits):
-        quotas = tuple(replace(quota, burst=quota.limit) for quota in hit.policy.quotas)
-        return hit._replace(policy=replace(hit.policy, quotas=quotas))
+        quotas = tuple(quota._replace(burst=quota.limit) for quota in hit.policy.quotas)
+        return hit._replace(policy=hit.policy._replace(quotas=quotas))
 
 
 class KnowsOneAlgorithmPerCall(Other):
     def other(self, hit, hits):
         algorithm = hits[0].policy.algorithm
-        return hit._replace(policy=replace(hit.policy, algorithm=algorithm))
+        return hit._replace(policy=hit.policy._replace(algorithm=algorithm))
 
 
 class CountsInTwoBytes(Other):
     def other(self, hit, hits):
         quotas = tuple(
-            replace(quota, limit=min(quota.limit, 65_535), burst=min(quota.burst, 65_535))
+            quota._replace(limit=min(quota.limit, 65_535), burst=min(quota.burst, 65_535))
             for quota in hit.policy.quotas
         )
-        return hit._replace(policy=replace(hit.policy, quotas=quotas))
+        return hit._replace(policy=hit.policy._replace(quotas=quotas))
 
 
 @pytest.mark.parametrize(
