@@ -20,6 +20,10 @@ REMEMBERED = 16_384
 # `Verdict.wait_us` of a cost that no amount of waiting makes fit.
 NEVER = -1
 
+# Makes a named tuple of its fields in half the time that calling its class takes: for those of
+# which every check makes one.
+new_tuple = tuple.__new__
+
 _UNITS = ((86_400 * SECOND_US, "d"), (3_600 * SECOND_US, "h"), (60 * SECOND_US, "m"))
 
 

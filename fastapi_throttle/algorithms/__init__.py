@@ -5,7 +5,7 @@ that run inside Redis: same history, same decision. `decide` puts several quotas
 """
 
 from fastapi_throttle.algorithms import fixed_window, gcra, sliding_window
-from fastapi_throttle.algorithms.decide import Algorithm, Claim, decide, decide_one, give_back
+from fastapi_throttle.algorithms.decide import Algorithm, Claim, decide, give_back
 from fastapi_throttle.model import AlgorithmName
 
 ALGORITHMS: dict[AlgorithmName, Algorithm] = {
@@ -14,4 +14,4 @@ ALGORITHMS: dict[AlgorithmName, Algorithm] = {
     "fixed-window": fixed_window,
 }
 
-__all__ = ["ALGORITHMS", "Algorithm", "Claim", "decide", "decide_one", "give_back"]
+__all__ = ["ALGORITHMS", "Algorithm", "Claim", "decide", "give_back"]

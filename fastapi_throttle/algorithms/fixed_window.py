@@ -6,7 +6,7 @@ Windows are aligned to the Unix epoch: a window of an hour starts on the hour, U
 from typing import NamedTuple
 
 from fastapi_throttle.decision import Verdict
-from fastapi_throttle.model import NEVER, Quota
+from fastapi_throttle.model import NEVER, Quota, new_tuple
 
 CODE = "f"
 
@@ -28,43 +28,40 @@ def parameters(quota: Quota) -> tuple[int, int]:
     return quota.limit, quota.window_us
 
 
-def refresh(count: Count | None, quota: Quota, now: int) -> tuple[Count | None, bool]:
-    """See `Algorithm.refresh`: a window of the future counts as this one."""
-    number = now // quota.window_us
-    if count is None or count.number < number:
-        return None, False
-    return Count(number, count.used), count.number > number
-
-
-def wait(count: Count | None, quota: Quota, cost: int, now: int) -> int:
-    """See `Algorithm.wait`: until the next window."""
+def decide(
+    count: Count | None, quota: Quota, cost: int, now: int, *, charge: bool
+) -> tuple[Verdict, Count | None]:
+    """See `Algorithm.decide`: a window of the future counts as this one."""
+    number, gone = divmod(now, quota.window_us)
+    left = quota.window_us - gone
+    used = 0 if count is None or count.number < number else count.used
+    is_moved = count is not None and count.number > number
+    wait = 0
     if cost > quota.limit:
-        return NEVER
-    if count is None or count.used + cost <= quota.limit:
-        return 0
-    return quota.window_us - now % quota.window_us
-
-
-def charge(count: Count | None, quota: Quota, cost: int, now: int) -> Count:
-    """See `Algorithm.charge`."""
-    return Count(now // quota.window_us, cost + (count.used if count else 0))
+        wait = NEVER
+    elif cost and used + cost > quota.limit:
+        wait = left
+    elif cost and charge:
+        used += cost
+        count = new_tuple(Count, (number, used))
+    if is_moved and cost:
+        count = Count(number, used)
+    remaining = max(quota.limit - used, 0)
+    reset = left if used else 0
+    return new_tuple(Verdict, (wait, remaining, reset, reset)), count
 
 
 def give_back(count: Count | None, quota: Quota, cost: int, at: int, now: int) -> Count | None:
     """See `Algorithm.give_back`: what was used in an earlier window is over."""
-    if count is None or at // quota.window_us < now // quota.window_us:
+    number = now // quota.window_us
+    if count is None or count.number != number or at // quota.window_us < number:
         return count
-    return Count(count.number, count.used - cost) if count.used > cost else None
+    return Count(number, count.used - cost) if count.used > cost else None
 
 
-def remaining(count: Count | None, quota: Quota, now: int) -> int:  # noqa: ARG001 - see Algorithm
-    """See `Algorithm.remaining`."""
-    return quota.limit if count is None else max(quota.limit - count.used, 0)
-
-
-def reset(count: Count | None, quota: Quota, now: int) -> int:
-    """See `Algorithm.reset`: until the next window."""
-    return 0 if count is None else quota.window_us - now % quota.window_us
+def over_at(count: Count, window_us: int) -> int:
+    """See `Algorithm.over_at`."""
+    return (count.number + 1) * window_us
 
 
 def before(verdict: Verdict, quota: Quota, units: int) -> Verdict:  # noqa: ARG001 - see Algorithm

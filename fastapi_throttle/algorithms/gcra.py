@@ -7,7 +7,7 @@ microseconds, which can only make the rate lower. Source: ITU-T I.371, annex A.
 """
 
 from fastapi_throttle.decision import Verdict
-from fastapi_throttle.model import NEVER, Quota
+from fastapi_throttle.model import NEVER, Quota, new_tuple
 
 CODE = "g"
 
@@ -18,43 +18,44 @@ def parameters(quota: Quota) -> tuple[int, int]:
     return interval, quota.burst * interval
 
 
-def refresh(arrival: int | None, quota: Quota, now: int) -> tuple[int | None, bool]:
-    """See `Algorithm.refresh`: nobody can owe more than a whole burst."""
-    if arrival is None or arrival <= now:
-        return None, False
-    most = now + parameters(quota)[1]
-    return min(arrival, most), arrival > most
-
-
-def wait(arrival: int | None, quota: Quota, cost: int, now: int) -> int:
-    """See `Algorithm.wait`: until the debt leaves room for *cost*."""
-    if cost > quota.burst:
-        return NEVER
+def decide(
+    arrival: int | None, quota: Quota, cost: int, now: int, *, charge: bool
+) -> tuple[Verdict, int | None]:
+    """See `Algorithm.decide`: the debt is how far the arrival time is ahead of now."""
     interval, tolerance = parameters(quota)
-    return max((arrival or now) + cost * interval - tolerance - now, 0)
-
-
-def charge(arrival: int | None, quota: Quota, cost: int, now: int) -> int:
-    """See `Algorithm.charge`."""
-    return (arrival or now) + cost * parameters(quota)[0]
+    debt = 0 if arrival is None or arrival <= now else arrival - now
+    # Nobody can owe more than a whole burst.
+    is_moved = debt > tolerance
+    if is_moved:
+        debt = tolerance
+    asked = cost * interval
+    wait = 0
+    if cost > quota.burst:
+        wait = NEVER
+    elif debt + asked > tolerance:
+        wait = debt + asked - tolerance
+    elif cost and charge:
+        debt += asked
+        arrival = now + debt
+    if is_moved and cost:
+        arrival = now + debt
+    remaining, begun = divmod(tolerance - debt, interval)
+    more = interval - begun if debt else 0
+    return new_tuple(Verdict, (wait, remaining, more, debt)), arrival
 
 
 def give_back(arrival: int | None, quota: Quota, cost: int, at: int, now: int) -> int | None:
     """See `Algorithm.give_back`: what may have been paid back meanwhile is not given twice."""
-    owed = max(cost * parameters(quota)[0] - (now - at), 0)
-    rest = (arrival or now) - owed
+    interval, tolerance = parameters(quota)
+    if arrival is None or not now < arrival <= now + tolerance:
+        return arrival
+    rest = arrival - max(cost * interval - (now - at), 0)
     return rest if rest > now else None
 
 
-def remaining(arrival: int | None, quota: Quota, now: int) -> int:
-    """See `Algorithm.remaining`."""
-    interval, tolerance = parameters(quota)
-    return (tolerance - ((arrival or now) - now)) // interval
-
-
-def reset(arrival: int | None, quota: Quota, now: int) -> int:  # noqa: ARG001 - see Algorithm
-    """See `Algorithm.reset`: until the debt is paid back."""
-    return (arrival or now) - now
+def over_at(arrival: int, window_us: int) -> int:  # noqa: ARG001 - see Algorithm
+    """See `Algorithm.over_at`."""
+    return arrival
 
 
 def before(verdict: Verdict, quota: Quota, units: int) -> Verdict:

@@ -12,7 +12,7 @@ from bisect import bisect_left
 from typing import NamedTuple
 
 from fastapi_throttle.decision import Verdict
-from fastapi_throttle.model import NEVER, Quota
+from fastapi_throttle.model import NEVER, Quota, new_tuple
 
 CODE = "s"
 EXACT = 128
@@ -33,66 +33,88 @@ class Log(NamedTuple):
     entries: tuple[tuple[int, int], ...]
 
 
+_EMPTY = Log(0, 0, ())
+
+
 def parameters(quota: Quota) -> tuple[int, int]:
     """Return limit and window."""
     return quota.limit, quota.window_us
 
 
-def refresh(log: Log | None, quota: Quota, now: int) -> tuple[Log | None, bool]:
-    """See `Algorithm.refresh`."""
-    over = now - quota.window_us
-    if log is None or log.entries[-1][0] <= over:
-        return None, False
-    gone = units_gone = 0
-    while log.entries[gone][0] <= over:
-        units_gone += log.entries[gone][1]
+def decide(
+    log: Log | None, quota: Quota, cost: int, now: int, *, charge: bool
+) -> tuple[Verdict, Log | None]:
+    """See `Algorithm.decide`."""
+    limit, window = quota.limit, quota.window_us
+    kept = log or _EMPTY
+    _, used, entries = kept
+    is_moved = bool(entries) and entries[-1][0] > now
+    if is_moved or (entries and entries[0][0] <= now - window):
+        kept = _refreshed(kept, window, now)
+        _, used, entries = kept
+    wait = 0
+    if cost > limit:
+        wait = NEVER
+    elif cost and used + cost > limit:
+        wait = _leaves(entries, used + cost - limit) + window - now
+    elif cost and charge:
+        log = kept = _charged(kept, quota, cost, now)
+        _, used, entries = kept
+    if is_moved and cost:
+        log = kept
+    if not entries:
+        return new_tuple(Verdict, (wait, limit, 0, 0)), log
+    # A limit that was lowered may need more than the oldest entry to leave.
+    oldest = entries[0][0] if used <= limit else _leaves(entries, used + 1 - limit)
+    remaining = limit - used if used < limit else 0
+    more, reset = oldest + window - now, entries[-1][0] + window - now
+    return new_tuple(Verdict, (wait, remaining, more, reset)), log
+
+
+def _refreshed(log: Log, window: int, now: int) -> Log:
+    """Forget what is over, and take what lies in the future as having been used now."""
+    opened, used, entries = log
+    gone = 0
+    for time, units in entries:
+        if time > now - window:
+            break
+        used -= units
         gone += 1
-    if gone:
-        log = Log(log.opened, log.used - units_gone, log.entries[gone:])
+    if gone == len(entries):
+        return _EMPTY
+    if entries[-1][0] <= now:
+        return new_tuple(Log, (opened, used, entries[gone:]))
     # An entry opens before its newest unit, so only the last entry can be ahead of the clock first.
-    if log.entries[-1][0] <= now:
-        return log, False
-    clamped = tuple((min(time, now), units) for time, units in log.entries)
-    return Log(min(log.opened, now), log.used, clamped), True
+    clamped = tuple([(min(time, now), units) for time, units in entries[gone:]])
+    return Log(min(opened, now), used, clamped)
 
 
-def wait(log: Log | None, quota: Quota, cost: int, now: int) -> int:
-    """See `Algorithm.wait`: until enough of the oldest entries have left."""
-    if cost > quota.limit:
-        return NEVER
-    if log is None:
-        return 0
-    excess = log.used + cost - quota.limit
-    if excess <= 0:
-        return 0
+def _leaves(entries: tuple[tuple[int, int], ...], units: int) -> int:
+    """Return when the entry was used with which so many of the oldest *units* leave."""
     index = 0
-    while (excess := excess - log.entries[index][1]) > 0:
+    while (units := units - entries[index][1]) > 0:
         index += 1
-    return log.entries[index][0] + quota.window_us - now
+    return entries[index][0]
 
 
-def charge(log: Log | None, quota: Quota, cost: int, now: int) -> Log:
-    """See `Algorithm.charge`."""
-    if log is None:
-        return Log(now, cost, ((now, cost),))
-    units = log.entries[-1][1]
-    is_young = now - log.opened < quota.window_us // SPANS
-    if log.opened == now or (is_young and units < -(-quota.limit // EXACT)):
-        entries = (*log.entries[:-1], (now, units + cost))
-        return Log(log.opened, log.used + cost, entries)
-    return Log(now, log.used + cost, (*log.entries, (now, cost)))
+def _charged(log: Log, quota: Quota, cost: int, now: int) -> Log:
+    """Return the log with *cost* (at least 1) used at *now*."""
+    opened, used, entries = log
+    if entries:
+        units = entries[-1][1]
+        is_young = now - opened < quota.window_us // SPANS
+        if opened == now or (is_young and units < -(-quota.limit // EXACT)):
+            merged = entries[:-1] + ((now, units + cost),)  # noqa: RUF005 - copied once, not twice
+            return new_tuple(Log, (opened, used + cost, merged))
+    appended = entries + ((now, cost),)  # noqa: RUF005 - see above
+    return new_tuple(Log, (now, used + cost, appended))
 
 
-def give_back(
-    log: Log | None,
-    quota: Quota,
-    cost: int,
-    at: int,
-    now: int,  # noqa: ARG001 - see Algorithm
-) -> Log | None:
+def give_back(log: Log | None, quota: Quota, cost: int, at: int, now: int) -> Log | None:
     """See `Algorithm.give_back`: entries since *at* become one, as late as the newest of them."""
-    if log is None:
-        return None
+    if log is None or log.entries[-1][0] > now:
+        return log
+    log = _refreshed(log, quota.window_us, now)
     kept = log.entries[: bisect_left(log.entries, (at,))]
     since = sum(units for _, units in log.entries[len(kept) :])
     units = max(since - cost, 0)
@@ -106,14 +128,9 @@ def give_back(
     return Log(opened, log.used - since + units, entries)
 
 
-def remaining(log: Log | None, quota: Quota, now: int) -> int:  # noqa: ARG001 - see Algorithm
-    """See `Algorithm.remaining`."""
-    return quota.limit if log is None else max(quota.limit - log.used, 0)
-
-
-def reset(log: Log | None, quota: Quota, now: int) -> int:
-    """See `Algorithm.reset`: until the newest entry has left."""
-    return 0 if log is None else log.entries[-1][0] + quota.window_us - now
+def over_at(log: Log, window_us: int) -> int:
+    """See `Algorithm.over_at`."""
+    return log.entries[-1][0] + window_us
 
 
 def before(verdict: Verdict, quota: Quota, units: int) -> Verdict:  # noqa: ARG001 - see Algorithm

@@ -4,16 +4,32 @@ import heapq
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
-from fastapi_throttle.algorithms import ALGORITHMS, Claim, decide, decide_one
+from fastapi_throttle.algorithms import ALGORITHMS, Claim, decide
 from fastapi_throttle.clock import wall_clock
 from fastapi_throttle.decision import Decision, decisions_of
 from fastapi_throttle.errors import ConfigurationError
-from fastapi_throttle.model import SECOND_US, Hit
+from fastapi_throttle.model import SECOND_US, AlgorithmName, Hit, Quota, new_tuple
 
 # What is over lingers this long while there is room: a clock that jumped ahead may step back.
 LINGER_US = 4 * 3_600 * SECOND_US
+
+
+class Due(NamedTuple):
+    """When to look whether what counts at a place is over.
+
+    Attributes:
+        at: Microseconds since the Unix epoch.
+        place: The place.
+        algorithm: How it counts.
+        window_us: Its window.
+    """
+
+    at: int
+    place: str
+    algorithm: AlgorithmName
+    window_us: int
 
 
 class MemoryBackend:
@@ -46,9 +62,8 @@ class MemoryBackend:
         self._clock = clock
         self._lock = threading.Lock()
         self._states: dict[str, Any] = {}
-        self._over_at: dict[str, int] = {}
-        # (when to look again, key): one entry per key, moved when the key lives on.
-        self._due: list[tuple[int, str]] = []
+        # When to look again whether a state is over: an entry each, moved when it is not.
+        self._due: list[Due] = []
 
     @property
     def partitions(self) -> int:
@@ -75,8 +90,9 @@ class MemoryBackend:
                 self._states.pop(key, None)
         if len(self._due) > 2 * self._max_partitions:
             # ... or when too much of it is about nothing.
-            self._over_at = {key: self._over_at[key] for key in self._states}
-            self._due = [(over_at, key) for key, over_at in self._over_at.items()]
+            self._due = list(
+                {due.place: due for due in self._due if due.place in self._states}.values()
+            )
             heapq.heapify(self._due)
 
     async def aclose(self) -> None:
@@ -86,81 +102,85 @@ class MemoryBackend:
         """Forget everything."""
         with self._lock:
             self._states.clear()
-            self._over_at.clear()
             self._due.clear()
 
     @contextmanager
     def emptied(self) -> Iterator[None]:
         """Start without counters, and know again at the end of the context what was counted."""
         with self._lock:
-            before = self._states, self._over_at, self._due
-            self._states, self._over_at, self._due = {}, {}, []
+            before = self._states, self._due
+            self._states, self._due = {}, []
         try:
             yield
         finally:
             with self._lock:
-                self._states, self._over_at, self._due = before
+                self._states, self._due = before
 
     def _decide(self, hits: Sequence[Hit], *, peek: bool) -> tuple[Decision, ...]:
         # Nothing is awaited in here; the lock is for event loops in other threads.
         with self._lock:
-            return self._decide_alone(hits, peek=peek)
-
-    def _decide_alone(self, hits: Sequence[Hit], *, peek: bool) -> tuple[Decision, ...]:
-        now = self._clock()
-        self._drop_what_is_over(now)
-        if len(hits) == 1 and len(hits[0].keys) == 1:
-            return (self._decide_one(hits[0], now, peek=peek),)
-        places = [self._place(key) for hit in hits for key in hit.keys]
-        quotas = [(hit, quota) for hit in hits for quota in hit.policy.quotas]
-        claims = [
-            Claim(ALGORITHMS[hit.policy.algorithm], self._read(place), quota, hit.cost)
-            for place, (hit, quota) in zip(places, quotas, strict=True)
-        ]
-        verdicts, states = decide(claims, now, peek=peek)
-        for place, claim, verdict, state in zip(places, claims, verdicts, states, strict=True):
-            if state is not claim.state:
-                self._store(place, state, now + verdict.reset_us)
-        return decisions_of(hits, verdicts)
+            now = self._clock()
+            past = now - LINGER_US if len(self._states) < self._max_partitions else now
+            if self._due and self._due[0].at <= past:
+                self._drop_what_is_over(past)
+            if len(hits) == 1 and len(hits[0].keys) == 1:
+                return (self._decide_one(hits[0], now, peek=peek),)
+            return self._decide_together(hits, now, peek=peek)
 
     def _decide_one(self, hit: Hit, now: int, *, peek: bool) -> Decision:
         policy, (key,), cost = hit
-        place = self._place(key)
-        claim = Claim(ALGORITHMS[policy.algorithm], self._read(place), policy.quotas[0], cost)
-        verdict, state = decide_one(claim, now, peek=peek)
-        if state is not claim.state:
-            self._store(place, state, now + verdict.reset_us)
-        return Decision(not verdict.wait_us, policy, (verdict,))
+        quota, algorithm = policy.quotas[0], ALGORITHMS[policy.algorithm]
+        place, state = self._find(key)
+        verdict, new = algorithm.decide(state, quota, cost, now, charge=not peek)
+        if new is not state and not peek:
+            self._store(place, new, policy.algorithm, quota)
+        return new_tuple(Decision, (not verdict.wait_us, policy, (verdict,), None, False))
 
-    def _place(self, key: str) -> str:
-        """Return where *key* counts: by itself, or with the other newcomers of its bucket."""
-        if key in self._states or len(self._states) < self._max_partitions:
-            return key
-        return _overflow(key)
+    def _decide_together(
+        self, hits: Sequence[Hit], now: int, *, peek: bool
+    ) -> tuple[Decision, ...]:
+        places, claims = [], []
+        for policy, keys, cost in hits:
+            algorithm = ALGORITHMS[policy.algorithm]
+            for key, quota in zip(keys, policy.quotas, strict=True):
+                place, state = self._find(key)
+                places.append((place, policy.algorithm))
+                claims.append(new_tuple(Claim, (algorithm, state, quota, cost)))
+        verdicts, states = decide(claims, now, peek=peek)
+        for (place, name), claim, state in zip(places, claims, states, strict=True):
+            if state is not claim.state:
+                self._store(place, state, name, claim.quota)
+        return decisions_of(hits, verdicts)
 
-    def _read(self, place: str) -> Any:
-        """Return the state of a place; a new one continues what its bucket's newcomers shared."""
-        state = self._states.get(place)
-        return self._states.get(_overflow(place)) if state is None else state
+    def _find(self, key: str) -> tuple[str, Any]:
+        """Return where *key* counts, by itself or with its bucket's newcomers, and the state."""
+        state = self._states.get(key)
+        if state is not None:
+            return key, state
+        # A new place of its own continues what newcomers shared.
+        shared = _overflow(key)
+        is_full = len(self._states) >= self._max_partitions
+        return shared if is_full else key, self._states.get(shared)
 
-    def _store(self, key: str, state: Any, over_at: int) -> None:
-        if key not in self._over_at:
-            heapq.heappush(self._due, (over_at, key))
-        self._states[key] = state
-        self._over_at[key] = over_at
+    def _store(self, place: str, state: Any, algorithm: AlgorithmName, quota: Quota) -> None:
+        if place not in self._states:
+            over_at = ALGORITHMS[algorithm].over_at(state, quota.window_us)
+            heapq.heappush(self._due, Due(over_at, place, algorithm, quota.window_us))
+        self._states[place] = state
 
-    def _drop_what_is_over(self, now: int) -> None:
-        due, states = self._due, self._states
-        past = now if len(states) >= self._max_partitions else now - LINGER_US
-        while due and due[0][0] <= past:
-            key = due[0][1]
-            over_at = self._over_at.get(key, 0)
+    def _drop_what_is_over(self, past: int) -> None:
+        queue, states = self._due, self._states
+        while queue and queue[0].at <= past:
+            due = queue[0]
+            state = states.get(due.place)
+            over_at = (
+                0 if state is None else ALGORITHMS[due.algorithm].over_at(state, due.window_us)
+            )
             if over_at > past:
-                heapq.heapreplace(due, (over_at, key))
+                heapq.heapreplace(queue, due._replace(at=over_at))
             else:
-                heapq.heappop(due)
-                states.pop(key, None)
-                self._over_at.pop(key, None)
+                heapq.heappop(queue)
+                states.pop(due.place, None)
 
 
 def _overflow(key: str) -> str:
