@@ -10,19 +10,21 @@ from starlette.types import ASGIApp
 from fastapi_throttle.backends import Backend, MemoryBackend, RedisBackend, check_backend
 from fastapi_throttle.decision import Decision
 from fastapi_throttle.dependency import RateLimit, Runtime
-from fastapi_throttle.dependency.buckets import limits_in
+from fastapi_throttle.dependency.buckets import Bucket, limits_in
 from fastapi_throttle.dependency.claim import checked_cost
 from fastapi_throttle.dependency.runtime import STATE
 from fastapi_throttle.errors import ConfigurationError
 from fastapi_throttle.identity import is_connection_only
 from fastapi_throttle.identity.identity import logger
-from fastapi_throttle.model import REMEMBERED, Hit
+from fastapi_throttle.model import REMEMBERED, Hit, Policy
 from fastapi_throttle.override import overrides
 from fastapi_throttle.resilience import Health
 from fastapi_throttle.settings import ThrottleSettings
 from fastapi_throttle.web import ThrottleLayer, install_openapi, install_problem_details
 
 _MEMORY = "memory://"
+# What counts outside of requests, for whom it counts left open.
+Known = tuple[RateLimit, Bucket, Policy]
 
 
 class Throttle:
@@ -63,7 +65,8 @@ class Throttle:
         self._default_key = default_key
         self._app: FastAPI | None = None
         self._runtime = Runtime(self.settings, self._backend, Starlette(), default_key)
-        self._claimed = lru_cache(maxsize=REMEMBERED)(self._make_claim)
+        self._known = lru_cache(maxsize=REMEMBERED)(self._look_up)
+        self._claimed = lru_cache(maxsize=REMEMBERED)(self._claim_anew)
         if app is not None:
             self.install(app)
 
@@ -80,6 +83,7 @@ class Throttle:
             raise ConfigurationError(message)
         self._app = app
         self._runtime = Runtime(self.settings, self._backend, app, self._default_key)
+        self._known.cache_clear()
         self._claimed.cache_clear()
         setattr(app.state, STATE, self._runtime)
         self._install_openapi(app)
@@ -185,17 +189,25 @@ class Throttle:
         if overrides.active is None:
             return self._claimed(limit, key, cost)
         # A test may change rules at any time, and wants to see every claim.
-        return self._make_claim(limit, key, cost)
+        return self._make_claim(self._look_up(limit), key, cost)
 
-    def _make_claim(self, limit: RateLimit | str, key: str, cost: int) -> tuple[RateLimit, Hit]:
+    def _claim_anew(self, limit: RateLimit | str, key: str, cost: int) -> tuple[RateLimit, Hit]:
+        return self._make_claim(self._known(limit), key, cost)
+
+    def _make_claim(self, known: Known, key: str, cost: int) -> tuple[RateLimit, Hit]:
+        limit, bucket, policy = known
         runtime = self._runtime
-        known = runtime.buckets.named(limit) if isinstance(limit, str) else limit
+        hit = runtime.hit(bucket, policy, runtime.parse(key), cost, remember=False)
+        return limit, hit
+
+    def _look_up(self, limit: RateLimit | str) -> Known:
+        buckets = self._runtime.buckets
+        known = buckets.named(limit) if isinstance(limit, str) else limit
         if not isinstance(known, RateLimit):
             message = f"limit must be a RateLimit or the name of one, got {limit!r}"
             raise TypeError(message)
         policy = known.policy_outside_requests()
-        bucket, identity = runtime.buckets.of(known, None), runtime.parse(key)
-        return known, runtime.hit(bucket, policy, identity, cost)
+        return known, buckets.of(known, None), policy
 
 
 def _check_types(app: object, backend: object, settings: object) -> None:

@@ -22,7 +22,7 @@ from fastapi_throttle.identity import (
     principal,
 )
 from fastapi_throttle.identity.identity import ConnectionResolver, logger, warn_once
-from fastapi_throttle.model import REMEMBERED, Hit, Policy
+from fastapi_throttle.model import REMEMBERED, Hit, Policy, new_tuple
 from fastapi_throttle.override import overrides
 from fastapi_throttle.resilience.startup import POLICY as STARTUP_POLICY
 from fastapi_throttle.settings import ThrottleSettings
@@ -71,7 +71,8 @@ class Runtime:
         )
         self.fields = Fields(settings.fields, settings.legacy_reset)
         self._digest = Digest(secret.get_secret_value().encode() if secret else None)
-        self._prefix = settings.key_prefix
+        # In a Cluster the braces put all keys of one caller into one slot, and callers apart.
+        self._start_of_keys = f"{settings.key_prefix}:{_VERSION}:{{"
         self._startup = settings.startup
         # Digests take a tenth of a check's time.
         self._start = lru_cache(maxsize=REMEMBERED)(self._make_start)
@@ -98,10 +99,29 @@ class Runtime:
             denial_cache=self.settings.denial_cache,
         )
 
-    def hit(self, bucket: Bucket, policy: Policy, identity: Identity, cost: int) -> Hit:
-        """Return the claim of *cost* units that *identity* makes."""
-        start = self._start(identity)
-        hit = Hit(policy, tuple([start + end for end in self._ends(bucket, policy)]), cost)
+    def hit(
+        self,
+        bucket: Bucket,
+        policy: Policy,
+        identity: Identity,
+        cost: int,
+        *,
+        remember: bool = True,
+    ) -> Hit:
+        """Return the claim of *cost* units that *identity* makes.
+
+        Args:
+            bucket: What is limited.
+            policy: The rule.
+            identity: Who pays.
+            cost: Quota units.
+            remember: Keep who it is for the next time; whoever keeps the claim needs not.
+        """
+        start = (self._start if remember else self._make_start)(identity)
+        ends = self._ends(bucket, policy)
+        # Nearly all policies have one window.
+        keys = (start + ends[0],) if len(ends) == 1 else tuple([start + end for end in ends])
+        hit = new_tuple(Hit, (policy, keys, cost))
         if overrides.active is not None:
             overrides.active.claimed(self, bucket, identity, hit)
         return hit
@@ -154,8 +174,7 @@ class Runtime:
             )
 
     def _make_start(self, identity: Identity) -> str:
-        # In a Cluster the braces put all keys of one caller into one slot, and callers apart.
-        return f"{self._prefix}:{_VERSION}:{{{self._digest.identity(identity)}}}:"
+        return f"{self._start_of_keys}{self._digest.identity(identity)}}}:"
 
     def _make_ends(self, bucket: Bucket, policy: Policy) -> list[str]:
         # The limit is no part of it: a changed limit applies to what was already used.

@@ -5,6 +5,7 @@ from fastapi_throttle.identity.client_ip import AddressRules
 from fastapi_throttle.identity.email import KIND as EMAIL
 from fastapi_throttle.identity.email import normalized
 from fastapi_throttle.identity.identity import PLAIN, Identity, encode
+from fastapi_throttle.model import new_tuple
 
 _KINDS = frozenset({"user", "api_key", "ip", "peer", EMAIL, "all"})
 
@@ -28,7 +29,10 @@ def parse_identity(text: str, rules: AddressRules) -> Identity:
     kind, colon, value = text.partition(":")
     if not colon or kind not in _KINDS:
         return Identity(PLAIN, encode(text))
-    address = parse_address(value.partition("/")[0]) if kind == "ip" else None
-    if address is not None:
-        return rules.label(address)
-    return Identity(kind, encode(normalized(value) if kind == EMAIL else value))
+    if kind == "ip":
+        address = parse_address(value.partition("/")[0])
+        if address is not None:
+            return rules.label(address)
+    elif kind == EMAIL:
+        value = normalized(value)
+    return new_tuple(Identity, (kind, encode(value)))
