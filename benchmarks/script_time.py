@@ -140,8 +140,7 @@ def log_length(limit: int) -> int:
     quota = make_quota(limit, MINUTE_US)
     log = None
     for now, cost in traffic.use_up(quota, NOW):
-        log, _ = sliding_window.refresh(log, quota, now)
-        log = sliding_window.charge(log, quota, cost, now)
+        _, log = sliding_window.decide(log, quota, cost, now, charge=True)
     return len(log.entries) if log else 0
 
 

@@ -20,20 +20,28 @@ SPANS = 60
 
 
 class Log(NamedTuple):
-    """One partition's state.
+    """One partition's state. Times are microseconds since the Unix epoch.
+
+    The newest entry, which takes up units, stands apart from those that nothing is added to.
 
     Attributes:
-        opened: When the newest entry's oldest unit was used, in microseconds since the epoch.
+        opened: When the newest entry's oldest unit was used.
         used: Units in all entries.
-        entries: (time of the newest unit, units) per entry, oldest first; never empty.
+        newest: When the newest entry's newest unit was used.
+        units: Units in the newest entry.
+        older: (time of the newest unit, units) of every other entry, oldest first.
     """
 
     opened: int
     used: int
-    entries: tuple[tuple[int, int], ...]
+    newest: int
+    units: int
+    older: tuple[tuple[int, int], ...]
 
-
-_EMPTY = Log(0, 0, ())
+    @property
+    def entries(self) -> tuple[tuple[int, int], ...]:
+        """(time of the newest unit, units) of every entry, oldest first; never empty."""
+        return (*self.older, (self.newest, self.units))
 
 
 def parameters(quota: Quota) -> tuple[int, int]:
@@ -45,92 +53,96 @@ def decide(
     log: Log | None, quota: Quota, cost: int, now: int, *, charge: bool
 ) -> tuple[Verdict, Log | None]:
     """See `Algorithm.decide`."""
-    limit, window = quota.limit, quota.window_us
-    kept = log or _EMPTY
-    _, used, entries = kept
-    is_moved = bool(entries) and entries[-1][0] > now
-    if is_moved or (entries and entries[0][0] <= now - window):
-        kept = _refreshed(kept, window, now)
-        _, used, entries = kept
+    limit, window, _ = quota
+    kept = None if log is None else _refreshed(log, window, now)
+    is_moved = log is not None and log.newest > now
+    used = 0 if kept is None else kept.used
     wait = 0
     if cost > limit:
         wait = NEVER
-    elif cost and used + cost > limit:
-        wait = _leaves(entries, used + cost - limit) + window - now
+    elif cost and kept is not None and used + cost > limit:
+        wait = _leaves(kept, used + cost - limit) + window - now
     elif cost and charge:
         log = kept = _charged(kept, quota, cost, now)
-        _, used, entries = kept
+        used += cost
     if is_moved and cost:
         log = kept
-    if not entries:
+    if kept is None:
         return new_tuple(Verdict, (wait, limit, 0, 0)), log
-    # A limit that was lowered may need more than the oldest entry to leave.
-    oldest = entries[0][0] if used <= limit else _leaves(entries, used + 1 - limit)
     remaining = limit - used if used < limit else 0
-    more, reset = oldest + window - now, entries[-1][0] + window - now
-    return new_tuple(Verdict, (wait, remaining, more, reset)), log
+    more = _leaves(kept, used + remaining + 1 - limit) + window - now
+    return new_tuple(Verdict, (wait, remaining, more, kept.newest + window - now)), log
 
 
-def _refreshed(log: Log, window: int, now: int) -> Log:
+def _refreshed(log: Log, window: int, now: int) -> Log | None:
     """Forget what is over, and take what lies in the future as having been used now."""
-    opened, used, entries = log
+    opened, used, newest, units, older = log
+    over = now - window
+    if newest <= over:
+        return None
+    if newest <= now and not (older and older[0][0] <= over):
+        return log
     gone = 0
-    for time, units in entries:
-        if time > now - window:
+    for time, left in older:
+        if time > over:
             break
-        used -= units
+        used -= left
         gone += 1
-    if gone == len(entries):
-        return _EMPTY
-    if entries[-1][0] <= now:
-        return new_tuple(Log, (opened, used, entries[gone:]))
-    # An entry opens before its newest unit, so only the last entry can be ahead of the clock first.
-    clamped = tuple([(min(time, now), units) for time, units in entries[gone:]])
-    return Log(min(opened, now), used, clamped)
+    older = older[gone:]
+    # An entry opens before its newest unit, so only the newest can be ahead of the clock first.
+    if newest > now:
+        older = tuple([(min(time, now), left) for time, left in older])
+        opened, newest = min(opened, now), now
+    return new_tuple(Log, (opened, used, newest, units, older))
 
 
-def _leaves(entries: tuple[tuple[int, int], ...], units: int) -> int:
+def _leaves(log: Log, units: int) -> int:
     """Return when the entry was used with which so many of the oldest *units* leave."""
-    index = 0
-    while (units := units - entries[index][1]) > 0:
-        index += 1
-    return entries[index][0]
+    for time, left in log.older:
+        units -= left
+        if units <= 0:
+            return time
+    return log.newest
 
 
-def _charged(log: Log, quota: Quota, cost: int, now: int) -> Log:
+def _charged(log: Log | None, quota: Quota, cost: int, now: int) -> Log:
     """Return the log with *cost* (at least 1) used at *now*."""
-    opened, used, entries = log
-    if entries:
-        units = entries[-1][1]
-        is_young = now - opened < quota.window_us // SPANS
-        if opened == now or (is_young and units < -(-quota.limit // EXACT)):
-            merged = entries[:-1] + ((now, units + cost),)  # noqa: RUF005 - copied once, not twice
-            return new_tuple(Log, (opened, used + cost, merged))
-    appended = entries + ((now, cost),)  # noqa: RUF005 - see above
-    return new_tuple(Log, (now, used + cost, appended))
+    if log is None:
+        return Log(now, cost, now, cost, ())
+    opened, used, newest, units, older = log
+    is_young = now - opened < quota.window_us // SPANS
+    if opened == now or (is_young and units < -(-quota.limit // EXACT)):
+        return new_tuple(Log, (opened, used + cost, now, units + cost, older))
+    older += ((newest, units),)
+    return new_tuple(Log, (now, used + cost, now, cost, older))
 
 
 def give_back(log: Log | None, quota: Quota, cost: int, at: int, now: int) -> Log | None:
     """See `Algorithm.give_back`: entries since *at* become one, as late as the newest of them."""
-    if log is None or log.entries[-1][0] > now:
+    if log is None or log.newest > now:
         return log
     log = _refreshed(log, quota.window_us, now)
-    kept = log.entries[: bisect_left(log.entries, (at,))]
-    since = sum(units for _, units in log.entries[len(kept) :])
-    units = max(since - cost, 0)
-    entries = (*kept, (log.entries[-1][0], units)) if units else kept
-    if not entries:
+    if log is None:
         return None
+    entries = log.entries
+    older = entries[: bisect_left(entries, (at,))]
+    since = sum(units for _, units in entries[len(older) :])
+    newest, units, used = log.newest, max(since - cost, 0), log.used - min(since, cost)
+    if not used:
+        return None
+    if not units:
+        newest, units = older[-1]
+        older = older[:-1]
     opened = log.opened
-    if len(entries) < len(log.entries):
+    if len(older) < len(log.older):
         # Nobody knows any more when the newest opened, but that it was after the one before.
-        opened = entries[-2][0] if len(entries) > 1 else entries[-1][0] - quota.window_us
-    return Log(opened, log.used - since + units, entries)
+        opened = older[-1][0] if older else newest - quota.window_us
+    return Log(opened, used, newest, units, older)
 
 
 def over_at(log: Log, window_us: int) -> int:
     """See `Algorithm.over_at`."""
-    return log.entries[-1][0] + window_us
+    return log.newest + window_us
 
 
 def before(verdict: Verdict, quota: Quota, units: int) -> Verdict:  # noqa: ARG001 - see Algorithm

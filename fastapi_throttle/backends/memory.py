@@ -89,11 +89,10 @@ class MemoryBackend:
                 # What says when to look again stays, and is dropped when it is due ...
                 self._states.pop(key, None)
         if len(self._due) > 2 * self._max_partitions:
-            # ... or when too much of it is about nothing.
-            self._due = list(
-                {due.place: due for due in self._due if due.place in self._states}.values()
-            )
-            heapq.heapify(self._due)
+            # ... or when too much of it is about nothing. The earliest look at a place stays.
+            latest_first = sorted(self._due, reverse=True)
+            kept = {due.place: due for due in latest_first if due.place in self._states}
+            self._due = sorted(kept.values())
 
     async def aclose(self) -> None:
         """See `Backend.aclose`: nothing was opened."""

@@ -171,6 +171,26 @@ def test_a_clock_that_steps_back_and_forth_locks_nobody_out(
 
 
 @pytest.mark.parametrize("algorithm", NAMES)
+@given(
+    moves=st.lists(st.tuples(st.integers(-WINDOW, WINDOW), st.integers(0, 5)), max_size=30),
+    limit=st.sampled_from((5, 200)),
+)
+def test_a_state_tells_when_it_is_over(
+    algorithm: AlgorithmName, moves: list[tuple[int, int]], limit: int
+):
+    """From then on it is as none at all, and not a moment earlier."""
+    now, partition = START_US, Partition(Quota(limit, WINDOW, limit), algorithm)
+    for step, cost in moves:
+        now += step
+        verdict = partition.hit(cost, now)
+        if partition.state is not None and cost:
+            over_at = ALGORITHMS[algorithm].over_at(partition.state, WINDOW)
+            assert over_at == now + verdict.reset_us
+            assert partition.peek(limit, over_at) == (0, limit, 0, 0)
+            assert partition.peek(limit, over_at - 1) != (0, limit, 0, 0)
+
+
+@pytest.mark.parametrize("algorithm", NAMES)
 def test_usage_survives_a_step_back_of_the_clock(algorithm: AlgorithmName):
     """What was used in the future counts as used now: a step back is no fresh budget."""
     partition = Partition(Quota(10, WINDOW, 10), algorithm)

@@ -25,6 +25,18 @@ def test_distinct_buckets_have_distinct_digests(one, other):
     assert (digest.bucket(one) == digest.bucket(other)) == (one == other)
 
 
+def test_they_stay_what_they_were():
+    """Or an update of the library would forget what everybody used."""
+    for secret, identity, bucket in (
+        (None, "GqrrGveligExABOxpNieJA", "gw9IxjeRCGt3tvPmzHwyzg"),
+        (b"a", "M7MDPp8-2NcHFq_uTHQZqg", "HvSVauwMVwQEgz9PGyBWhg"),
+        (b"c" * 99, "7qmMpKeK_90WHLXkLeAndA", "omabnrc2ExD4aNRaqGbSeQ"),
+    ):
+        digest = Digest(secret)
+        assert digest.identity(Identity("user", b"42")) == identity
+        assert digest.bucket(("name", "api", "g", "60000000")) == bucket
+
+
 def test_parts_cannot_pretend_to_be_others():
     digest = Digest()
 
