@@ -77,7 +77,8 @@ def decide(
         cost of 0 write nothing.
     """
     tried = _decide_each(claims, now, charge=not peek)
-    if len(claims) > 1 and not peek and any(verdict.wait_us for verdict, _ in tried):
+    refusals = [verdict for verdict, _ in tried if verdict.wait_us]
+    if refusals and len(claims) > 1 and not peek:
         # One refuses, so none is charged: each says what it would say to a claim of its own.
         tried = _decide_each(claims, now, charge=False)
     verdicts, states = zip(*tried, strict=True)
