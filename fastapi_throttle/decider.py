@@ -73,19 +73,18 @@ class Decider:
         """
         if not self._enabled or not hits:
             return tuple([Decision.unlimited(hit.policy) for hit in hits])
-        denials, asking = self._denials, None
-        if denials is not None:
-            denied = denials.find(hits)
-            if denied is not None:
-                return denied
-            asking = denials.asking()
+        cache = self._denials
+        denied = None if cache is None else cache.find(hits)
+        if denied is not None:
+            return denied
+        denials, asked_at = ({}, 0.0) if cache is None else cache.asking()
         try:
             decisions = await self._store.hit(hits, budget)
         except BackendError as error:
             mode = self._mode(failure_modes, error)
             return await self._fallback.hit(hits) if mode == "local" else _uncounted(hits, mode)
-        if denials and asking and not decisions[0].allowed:
-            denials.keep(hits, decisions, asking)
+        if cache is not None and not decisions[0].allowed:
+            cache.keep(hits, decisions, denials, asked_at)
         return decisions
 
     async def peek(

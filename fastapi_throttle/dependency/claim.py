@@ -41,13 +41,13 @@ async def hit_once(ledger: RequestLedger, *claims: Claim) -> tuple[Decision, ...
 
     All that a request is counted for by its dependencies shares one budget.
     """
-    counted = ledger.counted
-    new = [claim for claim in claims if claim.bucket not in counted]
+    entries = ledger.entries
+    new = [claim for claim in claims if not ledger.is_counted(claim.bucket)] if entries else claims
     if new:
-        decisions = _noted(ledger, new, await _decided(ledger, new, ledger.budget))
-        for claim, decision in zip(new, decisions, strict=True):
-            counted.setdefault(claim.bucket, decision)
-    return tuple([counted[claim.bucket] for claim in claims])
+        decided = _noted(ledger, new, await _decided(ledger, new, ledger.budget))
+        for claim, decision in zip(new, decided, strict=True):
+            entries[claim.bucket].count(decision)
+    return tuple([entries[claim.bucket].counted for claim in claims])
 
 
 async def peek(ledger: RequestLedger, claim: Claim) -> Decision:

@@ -75,7 +75,7 @@ class Runtime:
         self._start_of_keys = f"{settings.key_prefix}:{_VERSION}:{{"
         self._startup = settings.startup
         # Digests take a tenth of a check's time.
-        self._start = lru_cache(maxsize=REMEMBERED)(self._make_start)
+        self._known = lru_cache(maxsize=REMEMBERED)(self._make_hit)
         self._ends = lru_cache(maxsize=REMEMBERED)(self._make_ends)
 
     @property
@@ -115,13 +115,9 @@ class Runtime:
             policy: The rule.
             identity: Who pays.
             cost: Quota units.
-            remember: Keep who it is for the next time; whoever keeps the claim needs not.
+            remember: Keep it for the next time; whoever keeps it themselves needs not.
         """
-        start = (self._start if remember else self._make_start)(identity)
-        ends = self._ends(bucket, policy)
-        # Nearly all policies have one window.
-        keys = (start + ends[0],) if len(ends) == 1 else tuple([start + end for end in ends])
-        hit = new_tuple(Hit, (policy, keys, cost))
+        hit = (self._known if remember else self._make_hit)(bucket, policy, identity, cost)
         if overrides.active is not None:
             overrides.active.claimed(self, bucket, identity, hit)
         return hit
@@ -173,8 +169,12 @@ class Runtime:
                 "scope: limits with before_body are decided after the body was read.",
             )
 
-    def _make_start(self, identity: Identity) -> str:
-        return f"{self._start_of_keys}{self._digest.identity(identity)}}}:"
+    def _make_hit(self, bucket: Bucket, policy: Policy, identity: Identity, cost: int) -> Hit:
+        start = f"{self._start_of_keys}{self._digest.identity(identity)}}}:"
+        ends = self._ends(bucket, policy)
+        # Nearly all policies have one window.
+        keys = (start + ends[0],) if len(ends) == 1 else tuple([start + end for end in ends])
+        return new_tuple(Hit, (policy, keys, cost))
 
     def _make_ends(self, bucket: Bucket, policy: Policy) -> list[str]:
         # The limit is no part of it: a changed limit applies to what was already used.

@@ -66,10 +66,17 @@ class DenialCache:
         self,
         hits: Sequence[Hit],
         decisions: tuple[Decision, ...],
-        asking: tuple[Denials, float],
+        denials: Denials,
+        asked_at: float,
     ) -> None:
-        """Remember that the store refused *hits*."""
-        denials, asked_at = asking
+        """Remember that the store refused *hits*.
+
+        Args:
+            hits: What was refused.
+            decisions: How.
+            denials: What `asking` returned when the store was asked.
+            asked_at: The same.
+        """
         seconds = min(_seconds(decisions), MOST_SECONDS)
         if seconds <= 0:
             return

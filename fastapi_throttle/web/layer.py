@@ -1,11 +1,13 @@
 """The outermost ASGI layer of an app: it writes the fields on whatever response leaves."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fastapi_throttle.web.fields import retry_after_field
+from fastapi_throttle.decision import Decision
+from fastapi_throttle.web.fields import RawHeaders, retry_after_field
 from fastapi_throttle.web.gate import Decide, Gate
 from fastapi_throttle.web.ledger import RequestLedger, open_ledger
 from fastapi_throttle.web.refusal import longest, status_of
@@ -49,13 +51,7 @@ class ThrottleLayer:
         ledger = open_ledger(scope, self._runtime)
         if scope["type"] == "http":
             receive = Gate(scope, receive, self._decide_before_body)
-
-        def send_with_fields(message: Message) -> Awaitable[None]:
-            if ledger.decisions and message["type"] in _RESPONSE_STARTS:
-                _write_fields(message, ledger)
-            return send(message)
-
-        await self.app(scope, receive, send_with_fields)
+        await self.app(scope, receive, partial(_send_with_fields, ledger, send))
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         received = [await receive()]
@@ -74,19 +70,24 @@ class ThrottleLayer:
             await self._on_shutdown()
 
 
+def _send_with_fields(ledger: RequestLedger, send: Send, message: Message) -> Awaitable[None]:
+    if ledger.entries and message["type"] in _RESPONSE_STARTS:
+        _write_fields(message, ledger)
+    return send(message)
+
+
 def _write_fields(message: Message, ledger: RequestLedger) -> None:
-    decisions = list(ledger.decisions.values())
-    headers = ledger.runtime.fields.written(message.get("headers", ()), decisions)
-    if ledger.refusals:
-        _tell_when(headers, ledger, message["status"])
+    headers = ledger.runtime.fields.written(message.get("headers", ()), ledger.decisions)
+    refusals = ledger.refusals
+    if refusals:
+        _tell_when(headers, refusals, message["status"])
     message["headers"] = headers
 
 
-def _tell_when(headers: list[tuple[bytes, bytes]], ledger: RequestLedger, status: int) -> None:
+def _tell_when(headers: RawHeaders, refusals: Sequence[Decision], status: int) -> None:
     """Add the wait to a response that speaks of refusals; a handler may have left it out."""
     if any(name.lower() == _RETRY_AFTER for name, _ in headers):
         return
-    refusals = [decision for _, decision in ledger.refusals.values()]
     spoken_of = [refusal for refusal in refusals if status_of(refusal) == status]
     retry_after = retry_after_field(longest(spoken_of)) if spoken_of else None
     if retry_after is not None:

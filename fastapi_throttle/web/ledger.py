@@ -16,38 +16,66 @@ from fastapi_throttle.web.refusal import longest
 SCOPE_KEY = "fastapi_throttle"
 
 
+class Entry:
+    """What was decided in one bucket.
+
+    Attributes:
+        payer: Whom the last decision is about.
+        decision: That decision.
+        refusal: Who was refused longest and not admitted since, and that decision. One for all
+            callers: one connection may hit for any number of them.
+        is_counted: Whether the dependency has decided: a request counts once.
+        counted: What it decided.
+    """
+
+    __slots__ = ("counted", "decision", "is_counted", "payer", "refusal")
+
+    def __init__(self, payer: Identity, decision: Decision) -> None:
+        self.payer = payer
+        self.decision = decision
+        self.refusal = None if decision.allowed else (payer, decision)
+        self.is_counted = False
+        self.counted = decision
+
+    def update(self, payer: Identity, decision: Decision) -> None:
+        """Take note of what was decided since."""
+        self.payer, self.decision = payer, decision
+        if decision.allowed:
+            self.pardon(payer)
+            return
+        known = self.refusal
+        if known is None or known[0] == payer or longest((known[1], decision)) is decision:
+            self.refusal = payer, decision
+
+    def count(self, decision: Decision) -> None:
+        """Take note of what the dependency decided; what it decided first stands."""
+        if not self.is_counted:
+            self.is_counted, self.counted = True, decision
+
+    def pardon(self, payer: Identity) -> None:
+        """Take note that *payer* is refused no more."""
+        if self.refusal and self.refusal[0] == payer:
+            self.refusal = None
+
+
 class RequestLedger:
     """The decisions of one request, and what they were made from.
 
     Attributes:
         runtime: The wiring of the `Throttle` that serves the request.
         root_path: The part of the path that lies in front of the throttle's app.
-        decisions: The last decision per bucket, in the order of first decisions.
-        refusals: Per bucket, who was refused longest and not admitted since, and that decision.
-        counted: Per bucket, what the dependency decided: a request counts once.
+        entries: What was decided, per bucket, in the order of first decisions.
         resolved: Per limit, the identity and the policy its dependency resolved.
     """
 
-    __slots__ = (
-        "_budget",
-        "_payers",
-        "counted",
-        "decisions",
-        "refusals",
-        "resolved",
-        "root_path",
-        "runtime",
-    )
+    # One for every request, many of them at a time: the fewer objects, the less to collect.
+    __slots__ = ("_budget", "entries", "resolved", "root_path", "runtime")
 
     def __init__(self, runtime: Any, root_path: str = "") -> None:
         self.runtime = runtime
         self.root_path = root_path
         self._budget: Budget | None = None
-        self.decisions: dict[Hashable, Decision] = {}
-        # By bucket, not by caller: one connection may hit for any number of them.
-        self.refusals: dict[Hashable, tuple[Identity, Decision]] = {}
-        self._payers: dict[Hashable, Identity] = {}
-        self.counted: dict[Hashable, Decision] = {}
+        self.entries: dict[Hashable, Entry] = {}
         self.resolved: dict[object, tuple[Identity, Policy]] = {}
 
     @property
@@ -62,28 +90,36 @@ class RequestLedger:
         self._budget = self.budget.for_call()
         return self._budget
 
+    @property
+    def decisions(self) -> list[Decision]:
+        """The last decision per bucket."""
+        return [entry.decision for entry in self.entries.values()]
+
+    @property
+    def refusals(self) -> list[Decision]:
+        """The decisions that refused somebody, longest, who was not admitted since."""
+        return [entry.refusal[1] for entry in self.entries.values() if entry.refusal]
+
+    def is_counted(self, bucket: Hashable) -> bool:
+        """Tell whether the dependency has counted the request in *bucket*."""
+        entry = self.entries.get(bucket)
+        return entry is not None and entry.is_counted
+
     def record(self, bucket: Hashable, identity: Identity, decision: Decision) -> None:
         """Take note of what was decided about *identity*."""
-        self.decisions[bucket] = decision
-        self._payers[bucket] = identity
-        if decision.allowed:
-            if self.refusals:
-                self._pardon(bucket, identity)
-            return
-        known = self.refusals.get(bucket)
-        if known is None or known[0] == identity or longest((known[1], decision)) is decision:
-            self.refusals[bucket] = identity, decision
+        entry = self.entries.get(bucket)
+        if entry is None:
+            self.entries[bucket] = Entry(identity, decision)
+        else:
+            entry.update(identity, decision)
 
     def forget(self, bucket: Hashable, identity: Identity) -> None:
         """Take note that nothing that *identity* used counts any more."""
-        self._pardon(bucket, identity)
-        known = self.decisions.get(bucket)
-        if known is not None and known.verdicts and self._payers[bucket] == identity:
-            self.decisions[bucket] = _unused(known.policy)
-
-    def _pardon(self, bucket: Hashable, identity: Identity) -> None:
-        if bucket in self.refusals and self.refusals[bucket][0] == identity:
-            del self.refusals[bucket]
+        entry = self.entries.get(bucket)
+        if entry is not None:
+            entry.pardon(identity)
+            if entry.decision.verdicts and entry.payer == identity:
+                entry.decision = _unused(entry.decision.policy)
 
 
 def ledger_of(connection: HTTPConnection) -> RequestLedger | None:

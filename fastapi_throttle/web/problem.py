@@ -78,7 +78,7 @@ def _has_own_handler(handlers: dict[Any, Any], refusal: type[HTTPException], cod
 
 async def _respond(request: Request, error: Any) -> Response:
     ledger = ledger_of(request)
-    made = list(ledger.decisions.values()) if ledger else error.decisions
+    made = ledger.decisions if ledger else error.decisions
     violated = tuple(_violated(error.decisions, made))
     kind = RateLimitUnavailable if isinstance(error, RateLimitUnavailable) else RateLimitExceeded
     body = _body(kind, error.status_code, error.detail, violated)

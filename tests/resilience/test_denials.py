@@ -282,7 +282,7 @@ def test_of_too_many_the_oldest_is_forgotten(clock):
     hits = [(hit_of(ONE_A_MINUTE, partition=str(number)),) for number in range(3)]
     for hit in (hits[0], hits[1], hits[0], hits[2]):
         asyncio.run(backend.hit(hit))
-        cache.keep(hit, asyncio.run(backend.hit(hit)), cache.asking())
+        cache.keep(hit, asyncio.run(backend.hit(hit)), *cache.asking())
 
     assert [cache.find(hit) is not None for hit in hits] == [True, False, True]
 
