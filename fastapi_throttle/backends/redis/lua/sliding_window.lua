@@ -108,13 +108,14 @@ local function repair(name, log, reset, window)
   store(name, pack_head(log) .. table.concat(slots) .. free, reset + window / 60)
 end
 
--- Make room for 16 more slots; all there are are in use.
-local function grow(log)
-  local slots, split = redis.call("GETRANGE", log.name, 36, 35 + log.size * 10), log.head * 10
+-- Make room for 16 more slots, of which `slot` is the first; all there are are in use.
+local function grow(log, slot)
+  local slots, split = "", log.head * 10
+  if log.size > 0 then slots = redis.call("GETRANGE", log.name, 36, 35 + log.size * 10) end
   slots = slots .. ("\0"):rep(log.size * 10 - #slots) -- cut off by others
   log.size, log.head = log.size + 16, 0
-  redis.call("SET", log.name, pack_head(log) .. slots:sub(split + 1) .. slots:sub(1, split)
-                              .. ("\0"):rep(160), "KEEPTTL")
+  redis.call("SET", log.name, pack_head(log) .. slots:sub(split + 1) .. slots:sub(1, split) .. slot
+                              .. ("\0"):rep(150), "KEEPTTL")
 end
 
 -- How many of `times` the newest entry takes. One that was opened at this very instant takes all:
@@ -141,14 +142,17 @@ local function charge(name, log, cost, times, limit, window)
     if log.count == 0 then log.first = 0 end
   end
   if joined < times then
-    if log.count == log.size then grow(log) end
-    local at = 36 + (log.head + log.count) % log.size * 10
     local sum = (log.base + log.used - log.units) % 2 ^ 32
     local slot = struct.pack(">I6I4", (now - log.newest) % 2 ^ 48, sum)
-    redis.call("SETRANGE", name, ("%d"):format(at), slot)
     log.count, log.opened, log.newest = log.count + 1, 0, 0
     log.units = (times - joined) * cost
     log.used = log.used + log.units
+    if log.count > log.size then
+      grow(log, slot)
+      return log
+    end
+    local at = 36 + (log.head + log.count - 1) % log.size * 10
+    redis.call("SETRANGE", name, ("%d"):format(at), slot)
   end
   redis.call("SETRANGE", name, "0", pack_head(log))
   return log
