@@ -12,6 +12,7 @@ from tcp_proxy import Proxy
 from fastapi_throttle.backends import RedisBackend
 from fastapi_throttle.backends.redis.lane import MOST_CALLS, MOST_CHECKS
 from fastapi_throttle.errors import BackendError
+from fastapi_throttle.model import AlgorithmName
 
 HOUR_US = 3_600_000_000
 BUDGET = 0.3
@@ -69,6 +70,40 @@ async def test_peeks_hits_and_different_rules_ride_together(own_server: RedisSer
         [(False, 10)],
         [(False, 10)],
         [(True, 10)],
+    ]
+    assert calls_of_the_script(own_server) <= 4
+    await backend.aclose()
+
+
+@pytest.mark.parametrize("algorithm", ["sliding-window", "gcra", "fixed-window"])
+async def test_one_partition_under_several_rules_of_one_call(
+    algorithm: AlgorithmName, own_server: RedisServer
+):
+    backend = RedisBackend(own_server.url, budget=5, clock=lambda: HOUR_US)
+    policy = policy_of((10, HOUR_US), algorithm=algorithm)
+    other = policy_of((20, 2 * HOUR_US), algorithm=algorithm)
+    partitions = ("a", "b", "c")
+
+    _, *answers = await asyncio.gather(
+        backend.hit((hit_of(MANY, 1, "first"),)),
+        *(backend.hit((hit_of(policy, cost, who),)) for cost in (1, 2) for who in partitions),
+        *(backend.hit((hit_of(policy, 3, "a"), hit_of(other, 3, who))) for who in partitions),
+        backend.hit((hit_of(policy, 1, "a"),)),
+    )
+
+    told = [[(decision.allowed, decision.remaining) for decision in answer] for answer in answers]
+    # The cost of 1 for "a" is asked for twice, and both go first.
+    assert told == [
+        [(True, 9)],
+        [(True, 9)],
+        [(True, 9)],
+        [(True, 6)],
+        [(True, 7)],
+        [(True, 7)],
+        [(True, 3), (True, 17)],
+        [(True, 0), (True, 17)],
+        [(False, 0), (False, 20)],
+        [(True, 8)],
     ]
     assert calls_of_the_script(own_server) <= 4
     await backend.aclose()

@@ -125,6 +125,20 @@ def test_a_key_of_another_type(case: Case, algorithm: AlgorithmName, kind: str):
 
 
 @pytest.mark.parametrize("algorithm", NAMES)
+def test_a_key_of_another_type_among_those_of_one_call(case: Case, algorithm: AlgorithmName):
+    case.start(algorithm, 20)
+    hits = [(hit_of(case.policy, 3, f"user {number}"),) for number in range(9)]
+    case.server.client.rpush(hits[5][0].keys[0], "1", "2")
+
+    async def hit_at_once() -> list[int]:
+        decisions = await asyncio.gather(*map(case.backend.hit, hits))
+        return [decision.remaining for (decision,) in decisions]
+
+    assert case.runner.run(hit_at_once()) == [17] * 9
+    assert case.runner.run(hit_at_once()) == [14] * 9
+
+
+@pytest.mark.parametrize("algorithm", NAMES)
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_text_that_is_no_state(case: Case, algorithm: AlgorithmName, text: bytes):
     case.start(algorithm, 20)

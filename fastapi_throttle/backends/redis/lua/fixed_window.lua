@@ -5,9 +5,10 @@
 --
 -- In here the state is what was used in the current window.
 
-local function read(name, _, window)
+local function read(name, _, window, text)
+  if text == nil then text = load(name) end
   local current = (now - now % window) / window
-  local number, used = string.match(load(name) or "", "^(%d+):(%d+)$")
+  local number, used = string.match(text or "", "^(%d+):(%d+)$")
   number, used = tonumber(number) or 0, tonumber(used) or 0
   return number < current and 0 or used, number > current
 end

@@ -11,8 +11,9 @@ local function report(debt, interval, tolerance)
   return (room - over) / interval, debt > 0 and interval - over or 0, debt
 end
 
-local function read(name, _, tolerance)
-  local debt = (tonumber(load(name)) or now) - now
+local function read(name, _, tolerance, text)
+  if text == nil then text = load(name) end
+  local debt = (tonumber(text) or now) - now
   if debt > tolerance then return tolerance, true end
   return debt > 0 and debt or 0, false -- also what is not a number
 end

@@ -2,8 +2,10 @@
 -- algorithms follow as `make(code)`, which returns the five functions of one of them.
 -- `name` is the key; wait, remaining, more and reset are those of model.Verdict.
 --
--- read(name, p1, p2)                        returns the state as the others take it, and whether a
---                                           clock step had left it in the future; writes nothing
+-- read(name, p1, p2, ready)                 returns the state as the others take it, and whether a
+--                                           clock step had left it in the future; writes nothing.
+--                                           `ready` spares it work: the text, if that was read
+--                                           before; else a state that nobody needs any more; nil
 -- wait(state, cost, p1, p2)                 returns wait
 -- charge(name, state, cost, times, p1, p2)  stores the state with `cost` used so many times, which
 --                                           must fit; returns that state

@@ -60,7 +60,7 @@ local function leave(log, excess, window)
   return age < window and window - age or window
 end
 
-local function read(name, _, window)
+local function read(name, _, window, log)
   local text = redis.pcall("GETRANGE", name, "0", "35")
   if type(text) ~= "string" or #text < 36 then return end
   local opened, base, first, used, newest, units, size, head, count =
@@ -69,8 +69,13 @@ local function read(name, _, window)
   local is_ahead = newest >= 2 ^ 47
   if count > size or newest >= window and not is_ahead then return end
   if is_ahead and redis.call("STRLEN", name) ~= 36 + size * 10 then return end
-  local log = { name = name, opened = opened, base = base, first = first, used = used,
-                newest = newest, units = units, size = size, head = head, count = count }
+  if log then
+    log.name, log.opened, log.base, log.first, log.used = name, opened, base, first, used
+    log.newest, log.units, log.size, log.head, log.count = newest, units, size, head, count
+  else
+    log = { name = name, opened = opened, base = base, first = first, used = used,
+            newest = newest, units = units, size = size, head = head, count = count }
+  end
   if count > 0 and first >= window and first < 2 ^ 47 then
     -- Forget what is over: at least the oldest entry, not the newest.
     local gone, age, sum = 1, entry(log, 1)
