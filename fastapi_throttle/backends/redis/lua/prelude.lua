@@ -30,7 +30,7 @@ local function load(name)
   return type(text) == "string" and text or nil
 end
 
--- The TTL only frees memory, a second later than it could: the state says what is over.
+-- The TTL only frees memory, up to a second later than it could: the state says what is over.
 local function store(name, text, reset)
   redis.call("SET", name, text, "PX", ("%d"):format(1001 + (reset - reset % 1000) / 1000))
 end
