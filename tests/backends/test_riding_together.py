@@ -10,7 +10,7 @@ from redis_server import RedisServer
 from tcp_proxy import Proxy
 
 from fastapi_throttle.backends import RedisBackend
-from fastapi_throttle.backends.redis.lane import MOST_CALLS, MOST_CHECKS
+from fastapi_throttle.backends.redis.lane import FEWEST_CHECKS, MOST_CALLS, MOST_CHECKS
 from fastapi_throttle.errors import BackendError
 from fastapi_throttle.model import AlgorithmName
 
@@ -107,6 +107,63 @@ async def test_one_partition_under_several_rules_of_one_call(
     ]
     assert calls_of_the_script(own_server) <= 4
     await backend.aclose()
+
+
+async def calls_of(server: RedisServer, backend: RedisBackend, partitions: list[str]) -> int:
+    """Return how many calls it takes to decide one check of each of *partitions* at once."""
+    before = calls_of_the_script(server)
+    await asyncio.gather(*(backend.hit((hit_of(MANY, 1, each),)) for each in partitions))
+    return calls_of_the_script(server) - before
+
+
+async def test_those_who_wait_are_shared_out_over_the_free_calls(own_server: RedisServer):
+    """But only if each gets enough, and what is equal is decided at once anyway."""
+    backend = RedisBackend(own_server.url, budget=5)
+    await calls_of(own_server, backend, [f"warm {number}" for number in range(1_000)])
+
+    # The first one always leaves alone.
+    few = await calls_of(own_server, backend, [f"{number}" for number in range(FEWEST_CHECKS + 1)])
+    different = await calls_of(
+        own_server, backend, [f"{number}" for number in range(3 * FEWEST_CHECKS + 1)]
+    )
+    equal = await calls_of(own_server, backend, ["same"] * (3 * FEWEST_CHECKS + 1))
+
+    assert (few, different, equal) == (2, 4, 2)
+    await backend.aclose()
+
+
+async def test_callers_who_ask_again_at_once_stay_together(own_server: RedisServer):
+    backend = RedisBackend(own_server.url, budget=5)
+    await backend.hit((hit_of(MANY, partition="warm"),))
+
+    async def caller() -> None:
+        for _ in range(50):
+            await backend.hit((hit_of(MANY),))
+
+    before = calls_of_the_script(own_server)
+    await asyncio.gather(*(caller() for _ in range(16)))
+
+    assert calls_of_the_script(own_server) - before <= 50 + MOST_CALLS
+    await backend.aclose()
+
+
+async def test_who_waits_for_company_does_not_wait_long(redis_server: RedisServer):
+    """A Redis that is far away is asked again before it has answered."""
+    async with Proxy(redis_server.port) as proxy:
+        backend = RedisBackend(f"redis://127.0.0.1:{proxy.port}", budget=5)
+        everybody = [hit_of(MANY, 1, f"{number}") for number in range(1_000)]
+        await asyncio.gather(*(backend.hit((hit,)) for hit in everybody))
+
+        proxy.delay = 0.4
+        crowd = [asyncio.ensure_future(backend.hit((hit,))) for hit in everybody[:40]]
+        await asyncio.sleep(0.05)
+        arrived_at = time.monotonic()
+        await backend.hit((hit_of(MANY),))
+        elapsed = time.monotonic() - arrived_at
+        await asyncio.gather(*crowd)
+        await backend.aclose()
+
+    assert proxy.delay <= elapsed < 1.5 * proxy.delay
 
 
 async def test_who_is_cancelled_takes_nobody_along(own_server: RedisServer):

@@ -75,12 +75,12 @@ MUTATIONS = [
     Mutation(
         "shield of a call: who is cancelled takes nobody along",
         f"{REDIS}/lane.py",
-        "                call.add_done_callback(self._calls.discard)\n",
-        "                call.add_done_callback(self._calls.discard)\n"
-        "                for check in checks:\n"
-        "                    check.outcome.add_done_callback(\n"
-        "                        lambda done, call=call: done.cancelled() and call.cancel()\n"
-        "                    )\n",
+        "            call.add_done_callback(self._calls.pop)\n",
+        "            call.add_done_callback(self._calls.pop)\n"
+        "            for check in checks:\n"
+        "                check.outcome.add_done_callback(\n"
+        "                    lambda done, call=call: done.cancelled() and call.cancel()\n"
+        "                )\n",
         "tests/backends/test_riding_together.py -k takes_nobody_along",
     ),
     Mutation(
@@ -100,8 +100,8 @@ MUTATIONS = [
     Mutation(
         "deadline of those who wait for a call",
         f"{REDIS}/lane.py",
-        "self._alarm = self._loop.call_at(check.deadline, self._give_up)\n        self._leave",
-        "pass\n        self._leave",
+        "self._alarm = self._loop.call_at(check.deadline, self._give_up)\n        if not",
+        "pass\n        if not",
         "tests/faults/test_process.py -k no_connection_free",
     ),
     Mutation(

@@ -1,14 +1,12 @@
 """Several checks as one call of the script."""
 
 import asyncio
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import repeat
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 from fastapi_throttle.algorithms import ALGORITHMS
 from fastapi_throttle.backends.redis import script
 from fastapi_throttle.decision import Decision, Verdict, decisions_of
-from fastapi_throttle.errors import BackendError
 from fastapi_throttle.model import Hit
 
 Decisions = tuple[Decision, ...]
@@ -21,25 +19,19 @@ class Check:
         hits: What is decided together.
         keys: The storage keys of all of them.
         rule: What the script needs to know besides.
-        outcome: Where the answer goes, if it comes with those of others.
-        deadline: When it must be there, in the event loop's time.
-        left_at: When it left with others; infinite: it waits.
+        deadline: When the answer must be there, in the event loop's time.
+        outcome: Where it goes, if it comes with those of others.
     """
 
-    __slots__ = ("deadline", "hits", "keys", "left_at", "outcome", "rule")
+    __slots__ = ("deadline", "hits", "keys", "outcome", "rule")
+
+    deadline: float
+    outcome: asyncio.Future[Decisions]
 
     def __init__(self, hits: Sequence[Hit], rule: bytes) -> None:
         self.hits = hits
         self.keys = hits[0].keys if len(hits) == 1 else tuple(k for hit in hits for k in hit.keys)
         self.rule = rule
-        self.outcome: asyncio.Future[Decisions | BackendError] | None = None
-        self.deadline = 0.0
-        self.left_at = math.inf
-
-    @property
-    def is_answered(self) -> bool:
-        """Whether nobody waits any more."""
-        return self.outcome is not None and self.outcome.done()
 
 
 class Batch:
@@ -51,9 +43,10 @@ class Batch:
 
     def __init__(self, checks: Sequence[Check]) -> None:
         self.checks = checks
-        self._runs: dict[bytes, dict[tuple[str, ...], list[Check]]] = {}
+        self._runs: dict[bytes, dict[tuple[str, ...], list[Check]]]
+        self._runs = defaultdict(lambda: defaultdict(list))
         for check in checks:
-            self._runs.setdefault(check.rule, {}).setdefault(check.keys, []).append(check)
+            self._runs[check.rule][check.keys].append(check)
 
     def arguments(self, now: int | None) -> list[str | bytes | int]:
         """Return what follows the script in EVALSHA.
@@ -72,42 +65,43 @@ class Batch:
 
     def answers(self, reply: bytes) -> Iterator[tuple[Check, Decisions]]:
         """Tell what the script's reply means for each check."""
-        integers = script.integers(reply)
+        integers, at = script.integers(reply), 0
         for rule, run in self._runs.items():
-            for checks in run.values():
-                if len(checks) == 1 or script.is_peek(rule):
-                    verdicts = _verdicts(len(checks[0].keys), integers)
-                    told: Iterable[list[Verdict]] = repeat(verdicts, len(checks))
+            is_peek = script.is_peek(rule)
+            for keys, checks in run.items():
+                if len(checks) == 1 or is_peek:
+                    verdicts = _verdicts(integers, at, len(keys))
+                    at += 4 * len(keys)
+                    for check in checks:
+                        yield check, decisions_of(check.hits, verdicts)
                 else:
-                    told = _one_by_one(checks[0].hits, len(checks), integers)
-                for check, verdicts in zip(checks, told, strict=True):
-                    yield check, decisions_of(check.hits, verdicts)
+                    told = _one_by_one(checks[0].hits, len(checks), integers, at)
+                    at += 9 * len(keys)
+                    for check, verdicts in zip(checks, told, strict=True):
+                        yield check, decisions_of(check.hits, verdicts)
 
 
-def _verdicts(claims: int, integers: Iterator[int]) -> list[Verdict]:
-    return [
-        Verdict(next(integers), next(integers), next(integers), next(integers))
-        for _ in range(claims)
-    ]
+def _verdicts(integers: tuple[int, ...], at: int, claims: int) -> tuple[Verdict, ...]:
+    if claims == 1:
+        return (_verdict(integers, at),)
+    return tuple(_verdict(integers, at + 4 * claim) for claim in range(claims))
+
+
+def _verdict(integers: tuple[int, ...], at: int) -> Verdict:
+    # As `Verdict(...)`, in a third of the time.
+    return tuple.__new__(Verdict, integers[at : at + 4])
 
 
 def _one_by_one(
-    hits: Sequence[Hit], times: int, integers: Iterator[int]
-) -> Iterator[list[Verdict]]:
+    hits: Sequence[Hit], times: int, integers: tuple[int, ...], at: int
+) -> Iterator[tuple[Verdict, ...]]:
     """Take apart what the script did at once."""
-    claims = [
-        (ALGORITHMS[hit.policy.algorithm], quota, hit.cost)
-        for hit in hits
-        for quota in hit.policy.quotas
-    ]
-    fits, last, refused = 0, [], []
-    for _ in claims:
-        fits = next(integers)
-        last += _verdicts(1, integers)
-        refused += _verdicts(1, integers)
-    for later in reversed(range(fits)):
-        yield [
-            algorithm.before(verdict, quota, cost * later)
-            for verdict, (algorithm, quota, cost) in zip(last, claims, strict=True)
-        ]
-    yield from repeat(refused, times - fits)
+    told = []
+    for hit in hits:
+        before = ALGORITHMS[hit.policy.algorithm].before
+        for quota in hit.policy.quotas:
+            fits, last = integers[at], _verdict(integers, at + 1)
+            admitted = [before(last, quota, hit.cost * later) for later in reversed(range(fits))]
+            told.append(admitted + [_verdict(integers, at + 5)] * (times - fits))
+            at += 9
+    return zip(*told, strict=True)

@@ -1,27 +1,29 @@
 """The way of one event loop to one Redis: what arrives while calls are under way rides together."""
 
 import asyncio
+import math
 from collections import deque
-from collections.abc import Callable, Iterator
-from itertools import chain
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import chain, islice
 from typing import Any
 
 from redis.exceptions import ResponseError
 
 from fastapi_throttle.backends.redis.batch import Batch, Check, Decisions
+from fastapi_throttle.backends.redis.blame import Blame
 from fastapi_throttle.backends.redis.connections import Connections
-from fastapi_throttle.backends.redis.faults import outage, overload
 from fastapi_throttle.clock import stand_in
 from fastapi_throttle.errors import BackendError
 
 # More would bring less together; fewer would leave a distant Redis idle.
 MOST_CALLS = 4
+# What is shared out over several calls must be so much for each: a call has a price of its own.
+FEWEST_CHECKS = 24
+# Less than this part of those who are under way is not worth a call, for so many seconds.
+WORTH_A_CALL = 1 / 8
+PATIENCE = 0.001
 # So many decisions keep Redis from others for about half a millisecond.
 MOST_CHECKS = 128
-# A check that waited for so much of its budget before it left was kept by others.
-WAITED = 0.1
-# An event loop that looks at the clock so much of the budget too late was busy.
-LATE = 0.2
 
 
 class Lane:
@@ -51,39 +53,37 @@ class Lane:
         self._most_calls = most_calls
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._under_way = 0
-        self._calls: set[asyncio.Task[None]] = set()
+        self._under_way = 0  # calls
+        self._riding = 0  # checks
+        # Who rides, and since when.
+        self._calls: dict[asyncio.Task[None], tuple[list[Check], float]] = {}
         self._waiting: deque[Check] = deque()
-        self._unanswered: deque[Check] = deque()
         self._is_leaving = False
         self._alarm: asyncio.TimerHandle | None = None
-        self._answered_at = self._excused_at = self._loop.time()
+        self._patience: asyncio.TimerHandle | None = None
+        self._blame = Blame(self._loop, budget)
 
     @property
     def is_idle(self) -> bool:
         """Whether nobody waits for anything."""
         return not (self._under_way or self._waiting)
 
-    async def decide(self, check: Check) -> Decisions:
-        """Decide *check*.
+    def decide(self, check: Check) -> Awaitable[Decisions]:
+        """Decide *check*; to be awaited at once.
 
         Raises:
             BackendError: Redis did not answer within the budget.
         """
         check.deadline = self._loop.time() + self._budget
-        if not self._under_way and not self._waiting:
-            return await self._alone(check)
-        outcome: asyncio.Future[Decisions | BackendError] = self._loop.create_future()
-        check.outcome = outcome
+        if not (self._under_way or self._waiting or self._is_leaving):
+            return self._alone(check)
+        check.outcome = self._loop.create_future()
         self._waiting.append(check)
-        self._unanswered.append(check)
         if self._alarm is None:
             self._alarm = self._loop.call_at(check.deadline, self._give_up)
-        self._leave_soon()
-        decided = await outcome
-        if isinstance(decided, BackendError):
-            raise decided
-        return decided
+        if not self._is_leaving:
+            self._leave_soon()
+        return check.outcome
 
     async def delete(self, keys: tuple[str, ...]) -> None:
         """Forget what is stored under *keys*.
@@ -104,15 +104,15 @@ class Lane:
             async with asyncio.timeout_at(deadline):
                 return await self._connections.ask(*command)
         except Exception as error:
-            raise self._fault(error, deadline) from error
+            raise self._blame.fault(error, deadline) from error
 
     async def aclose(self) -> None:
         """Close the connections; who waits for an answer gets none."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        for check in chain(self._waiting, self._unanswered):
-            tell(check, BackendError("The backend was closed"))
+        for check in chain(self._waiting, *(checks for checks, _ in self._calls.values())):
+            refuse(check, BackendError("The backend was closed"))
         self._waiting.clear()
         for call in self._calls:
             call.cancel()
@@ -128,53 +128,83 @@ class Lane:
             async with asyncio.timeout_at(check.deadline):
                 ((_, decisions),) = await self._call([check])
         except Exception as error:
-            fault = self._fault(error, check.deadline)
+            fault = self._blame.fault(error, check.deadline)
             await self._distrust(fault)
             raise fault from error
         finally:
             self._under_way -= 1
-            self._leave_soon()
+            if self._waiting:
+                self._leave_soon()
         return decisions
 
     def _leave_soon(self) -> None:
         """Let those who wait leave once everybody who is about to arrive has arrived."""
-        if self._waiting and not self._is_leaving and self._under_way < self._most_calls:
+        if not self._is_leaving and self._under_way < self._most_calls:
             self._is_leaving = True
             self._loop.call_soon(self._leave)
 
-    def _leave(self) -> None:
+    def _leave(self, *, anyway: bool = False) -> None:
+        """Let those who wait leave.
+
+        Args:
+            anyway: However few they are.
+        """
         self._is_leaving = False
+        share = self._share()
         while self._waiting and self._under_way < self._most_calls:
-            checks = list(self._next())
-            if checks:
-                self._under_way += 1
-                call = self._loop.create_task(self._together(checks))
-                self._calls.add(call)
-                call.add_done_callback(self._calls.discard)
+            if not anyway and len(self._waiting) < WORTH_A_CALL * self._riding:
+                if self._patience is None:
+                    self._patience = self._loop.call_later(PATIENCE, self._lose_patience)
+                break
+            self._depart(share)
 
-    def _next(self) -> Iterator[Check]:
-        """Take the next ones that still wait out of the queue."""
-        now = self._loop.time()
-        for _ in range(min(MOST_CHECKS, len(self._waiting))):
-            check = self._waiting.popleft()
-            if not check.is_answered:
-                check.left_at = now
-                yield check
+    def _lose_patience(self) -> None:
+        self._patience = None
+        self._leave(anyway=True)
 
-    async def _together(self, checks: list[Check]) -> None:
+    def _share(self) -> int:
+        """Return how many of those who wait leave in one call.
+
+        Those who are answered together ask again together, mostly. If all of them left together,
+        Redis would be idle while this process is busy, and the other way around: so they are
+        shared out over the calls that are free. Equal ones are not, for they are one to Redis.
+        """
+        waiting, free = self._waiting, self._most_calls - self._under_way
+        calls = 1
+        if len(waiting) >= 2 * FEWEST_CHECKS and free > 1:
+            different = {check.keys for check in islice(waiting, free * FEWEST_CHECKS)}
+            calls = max(1, len(different) // FEWEST_CHECKS)
+        return min(MOST_CHECKS, -(-len(waiting) // calls))
+
+    def _depart(self, share: int) -> None:
+        """Send the next ones, as many as *share*, that still wait."""
+        next_ = [self._waiting.popleft() for _ in range(min(share, len(self._waiting)))]
+        checks = [check for check in next_ if not check.outcome.done()]
+        if checks:
+            self._under_way += 1
+            self._riding += len(checks)
+            departure = checks, self._loop.time()
+            call = self._loop.create_task(self._together(*departure))
+            self._calls[call] = departure
+            call.add_done_callback(self._calls.pop)
+
+    async def _together(self, checks: list[Check], left_at: float) -> None:
         """Decide *checks* in one call and tell each its part."""
         try:
             # Longer than they wait: calls that are all cut short would let Redis answer nobody.
             async with asyncio.timeout(self._budget):
                 for check, decisions in await self._call(checks):
-                    tell(check, decisions)
+                    if not check.outcome.done():
+                        check.outcome.set_result(decisions)
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits
-            faults = [self._fault(error, check.deadline, check.left_at) for check in checks]
+            faults = [self._blame.fault(error, check.deadline, left_at) for check in checks]
             for check, fault in zip(checks, faults, strict=True):
-                tell(check, fault)
+                refuse(check, fault)
             await self._distrust(faults[-1])
         finally:
             self._under_way -= 1
+            self._riding -= len(checks)
+            # Also if nobody waits: those who were told now ask again before that.
             self._leave_soon()
 
     async def _call(self, checks: list[Check]) -> Iterator[tuple[Check, Decisions]]:
@@ -182,21 +212,24 @@ class Lane:
         read_clock = self._clock or stand_in.clock
         now = read_clock() if read_clock else None
         reply = await self._connections.run_script(batch.arguments(now))
-        self._answered_at = self._loop.time()
+        self._blame.answered()
         return batch.answers(reply)
 
     def _give_up(self) -> None:
         """Tell those whose time is over, and come back for the next."""
-        self._alarm = None
-        now = self._loop.time()
-        while self._unanswered:
-            check = self._unanswered[0]
-            if not check.is_answered:
+        self._alarm, now, again_at = None, self._loop.time(), math.inf
+        for checks, left_at in (*self._calls.values(), (self._waiting, math.inf)):
+            for check in checks:  # who came first is out of time first
+                if check.outcome.done():
+                    continue
                 if check.deadline > now:
-                    self._alarm = self._loop.call_at(check.deadline, self._give_up)
-                    return
-                tell(check, self._fault(TimeoutError(), check.deadline, check.left_at))
-            self._unanswered.popleft()
+                    again_at = min(again_at, check.deadline)
+                    break
+                refuse(check, self._blame.fault(TimeoutError(), check.deadline, left_at))
+        while self._waiting and self._waiting[0].outcome.done():
+            self._waiting.popleft()
+        if again_at < math.inf:
+            self._alarm = self._loop.call_at(again_at, self._give_up)
 
     async def _distrust(self, fault: BackendError) -> None:
         """Use no connection again that may be as dead as the one that failed."""
@@ -204,33 +237,8 @@ class Lane:
         if fault.fault == "infrastructure" and not isinstance(fault.__cause__, ResponseError):
             await self._connections.start_over()
 
-    def _fault(self, error: Exception, deadline: float, left_at: float = 0.0) -> BackendError:
-        if isinstance(error, TimeoutError) and self._was_busy(deadline, left_at):
-            return overload(error, self._budget)
-        return outage(error, self._budget)
 
-    def _was_busy(self, deadline: float, left_at: float) -> bool:
-        """Tell whether it was not Redis that was too slow for what had to be there by *deadline*.
-
-        Args:
-            deadline: When it was.
-            left_at: When it was asked.
-        """
-        arrived_at = deadline - self._budget
-        # Redis answers, but there were too many before this one.
-        if self._answered_at > arrived_at and left_at > arrived_at + WAITED * self._budget:
-            return True
-        # A process that was kept from looking at the clock was kept from reading the answer.
-        late = self._loop.time() - deadline
-        if late < LATE * self._budget:
-            return False
-        # If it is always a little late, that is no excuse for a Redis that never answers.
-        if self._excused_at <= self._answered_at:
-            self._excused_at = self._loop.time()
-        return late > self._budget or arrived_at < self._excused_at
-
-
-def tell(check: Check, outcome: Decisions | BackendError) -> None:
-    """Answer *check*, unless it rides alone or nobody waits any more."""
-    if check.outcome is not None and not check.outcome.done():
-        check.outcome.set_result(outcome)
+def refuse(check: Check, fault: BackendError) -> None:
+    """Tell *check* that it is not decided, unless nobody waits any more."""
+    if not check.outcome.done():
+        check.outcome.set_exception(fault)

@@ -11,7 +11,7 @@ from fastapi_throttle.backends.redis import script
 from fastapi_throttle.backends.redis.batch import Batch, Check, Decisions
 from fastapi_throttle.backends.redis.connections import Connections
 from fastapi_throttle.backends.redis.faults import outage
-from fastapi_throttle.backends.redis.lane import Lane, tell
+from fastapi_throttle.backends.redis.lane import Lane, refuse
 from fastapi_throttle.backends.redis.login import Login
 from fastapi_throttle.backends.redis.wire import Command
 from fastapi_throttle.clock import stand_in
@@ -71,7 +71,7 @@ class NodeLane(Lane):
         batches = list(map(Batch, by_slot.values()))
         now = self._now()
         replies = await self._run_scripts([batch.arguments(now) for batch in batches])
-        self._answered_at = self._loop.time()
+        self._blame.answered()
         return chain.from_iterable(map(self._answers, batches, replies))
 
     async def _run_scripts(self, calls: Sequence[Command]) -> list[Any]:
@@ -88,7 +88,7 @@ class NodeLane(Lane):
     ) -> Iterator[tuple[Check, Decisions]]:
         if isinstance(reply, ResponseError):
             for check in batch.checks:
-                tell(check, outage(reply, self._budget))
+                refuse(check, outage(reply, self._budget))
             return iter(())
         return batch.answers(reply)
 

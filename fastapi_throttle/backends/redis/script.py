@@ -2,7 +2,7 @@
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib import resources
 
@@ -54,8 +54,13 @@ def rule(hits: Sequence[Hit], *, peek: bool) -> bytes:
     start = b"\1" if peek else b"\0"
     if len(hits) == 1:
         policy, _, cost = hits[0]
-        return start + _claims(policy, cost)
+        return _rule_alone(start, policy, cost)
     return b"".join((start, *(_claims(hit.policy, hit.cost) for hit in hits)))
+
+
+@lru_cache(maxsize=4096)
+def _rule_alone(start: bytes, policy: Policy, cost: int) -> bytes:
+    return start + _claims(policy, cost)
 
 
 @lru_cache(maxsize=4096)
@@ -92,6 +97,6 @@ def times(asked: Sequence[int]) -> bytes:
     return struct.pack(f">{len(asked)}H", *asked)
 
 
-def integers(reply: bytes) -> Iterator[int]:
+def integers(reply: bytes) -> tuple[int, ...]:
     """Read the script's reply: one integer after the other."""
-    return iter(struct.unpack(f">{len(reply) // 8}q", reply))
+    return struct.unpack(f">{len(reply) // 8}q", reply)
