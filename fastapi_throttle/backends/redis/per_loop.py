@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -14,6 +15,25 @@ class Closable(Protocol):
 
 
 T = TypeVar("T", bound=Closable)
+
+
+class _Process:
+    """This process.
+
+    Attributes:
+        forks: How many forks ago this module was imported.
+    """
+
+    forks = 0
+
+
+def _count_fork() -> None:
+    _Process.forks += 1
+
+
+if sys.platform != "win32":
+    # To ask for the id of the process takes longer than all else that finds a lane.
+    os.register_at_fork(after_in_child=_count_fork)
 
 
 class _Opened(NamedTuple, Generic[T]):
@@ -37,22 +57,22 @@ class PerLoop(Generic[T]):
         self._make = make
         self._opened: dict[asyncio.AbstractEventLoop, _Opened[T]] = {}
         self._inherited: list[object] = []
-        self._pid = os.getpid()
+        self._forks = _Process.forks
 
     def known(self) -> T | None:
         """Return the one of the running loop, if there is one."""
-        if self._pid != os.getpid():
+        if self._forks != _Process.forks:
             return None
         opened = self._opened.get(asyncio.get_running_loop())
         return opened.value if opened else None
 
     async def get(self) -> T:
         """Return the one of the running loop."""
-        if self._pid != os.getpid():
+        if self._forks != _Process.forks:
             # Never let go of: to close a socket would end the parent's watch over it, which a
             # fork shares.
             self._inherited.append(self._opened)
-            self._opened, self._pid = {}, os.getpid()
+            self._opened, self._forks = {}, _Process.forks
         loop = asyncio.get_running_loop()
         opened = self._opened.get(loop)
         if opened is None:
@@ -66,7 +86,7 @@ class PerLoop(Generic[T]):
 
     async def aclose(self) -> None:
         """Close the one of the running loop."""
-        if self._pid == os.getpid():
+        if self._forks == _Process.forks:
             opened = self._opened.pop(asyncio.get_running_loop(), None)
             if opened is not None:
                 await opened.closing.aclose()
