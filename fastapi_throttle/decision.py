@@ -14,6 +14,7 @@ from fastapi_throttle.model import (
     Hit,
     Policy,
     Quota,
+    new_tuple,
 )
 
 
@@ -183,9 +184,8 @@ class Decision(NamedTuple):
 def decisions_of(hits: Sequence[Hit], verdicts: Sequence[Verdict]) -> tuple[Decision, ...]:
     """Hand *verdicts*, one per quota, back to the hits that stood or fell together."""
     if len(hits) == len(verdicts) == 1:
-        # Mostly. As `Decision(...)`, but quicker.
         fields = not verdicts[0].wait_us, hits[0].policy, tuple(verdicts), None, False
-        return (tuple.__new__(Decision, fields),)
+        return (new_tuple(Decision, fields),)
     admitted = True
     for verdict in verdicts:
         if verdict.wait_us:

@@ -10,7 +10,9 @@ from redis_server import RedisServer
 from tcp_proxy import Proxy
 
 from fastapi_throttle.backends import RedisBackend
-from fastapi_throttle.backends.redis.lane import FEWEST_CHECKS, MOST_CALLS, MOST_CHECKS
+from fastapi_throttle.backends.redis import lane
+from fastapi_throttle.backends.redis.batch import FEWEST_CHECKS, MOST_CHECKS
+from fastapi_throttle.backends.redis.lane import MOST_CALLS
 from fastapi_throttle.errors import BackendError
 from fastapi_throttle.model import AlgorithmName
 
@@ -132,7 +134,11 @@ async def test_those_who_wait_are_shared_out_over_the_free_calls(own_server: Red
     await backend.aclose()
 
 
-async def test_callers_who_ask_again_at_once_stay_together(own_server: RedisServer):
+async def test_callers_who_ask_again_at_once_stay_together(
+    own_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+):
+    # However slow this machine is at the moment.
+    monkeypatch.setattr(lane, "PATIENCE", 5)
     backend = RedisBackend(own_server.url, budget=5)
     await backend.hit((hit_of(MANY, partition="warm"),))
 
@@ -188,6 +194,27 @@ async def test_who_is_cancelled_takes_nobody_along(own_server: RedisServer):
     assert len({decision.remaining for decision in answered}) == 70
     used = 1_000_000 - (await backend.peek((hit_of(MANY),)))[0].remaining
     assert 70 <= used <= 90
+    await backend.aclose()
+
+
+async def test_who_cancels_every_task_keeps_nobody_waiting(own_server: RedisServer):
+    """As some do when they shut down, and then go on."""
+    backend = RedisBackend(own_server.url, budget=5)
+    await asyncio.gather(*(backend.hit((hit_of(MANY),)) for _ in range(9)))
+
+    for turns in range(6):
+        before = asyncio.all_tasks()
+        tasks = [asyncio.ensure_future(backend.hit((hit_of(MANY),))) for _ in range(9)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for task in asyncio.all_tasks() - before - set(tasks):
+            task.cancel()
+        async with asyncio.timeout(2):
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            (decision,) = await backend.hit((hit_of(MANY),))
+
+        assert {type(outcome) for outcome in outcomes} <= {tuple, BackendError}
+        assert decision.allowed
     await backend.aclose()
 
 

@@ -75,12 +75,13 @@ MUTATIONS = [
     Mutation(
         "shield of a call: who is cancelled takes nobody along",
         f"{REDIS}/lane.py",
-        "            call.add_done_callback(self._calls.pop)\n",
-        "            call.add_done_callback(self._calls.pop)\n"
+        "            async with asyncio.timeout(self._budget):\n",
+        "            call = asyncio.current_task()\n"
         "            for check in checks:\n"
         "                check.outcome.add_done_callback(\n"
         "                    lambda done, call=call: done.cancelled() and call.cancel()\n"
-        "                )\n",
+        "                )\n"
+        "            async with asyncio.timeout(self._budget):\n",
         "tests/backends/test_riding_together.py -k takes_nobody_along",
     ),
     Mutation(

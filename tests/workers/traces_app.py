@@ -85,7 +85,7 @@ async def traces():
         "ledgers": len(ledgers) - 1,
         "busy connections": sum(each.is_connected for each in connections if each not in idle),
         "calls": sum(lane._under_way + len(lane._calls) for lane in lanes),
-        "checks": sum(len(lane._waiting) + lane._riding for lane in lanes),
+        "checks": sum(len(lane._waiting) + len(lane._riding) for lane in lanes),
     }
 
 

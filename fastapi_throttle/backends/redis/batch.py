@@ -2,15 +2,21 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import repeat
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice, repeat
 
 from fastapi_throttle.algorithms import ALGORITHMS
 from fastapi_throttle.backends.redis import script
 from fastapi_throttle.decision import Decision, Verdict, decisions_of
-from fastapi_throttle.model import Hit
+from fastapi_throttle.errors import BackendError
+from fastapi_throttle.model import Hit, new_tuple
 
 Decisions = tuple[Decision, ...]
+
+# What is shared out over several calls must be so much for each: a call has a price of its own.
+FEWEST_CHECKS = 24
+# So many decisions keep Redis from others for about half a millisecond.
+MOST_CHECKS = 128
 
 
 class Check:
@@ -33,6 +39,26 @@ class Check:
         self.hits = hits
         self.keys = hits[0].keys if len(hits) == 1 else tuple(k for hit in hits for k in hit.keys)
         self.rule = rule
+
+    def refuse(self, fault: BackendError) -> None:
+        """Tell that it is not decided, unless nobody waits any more."""
+        if not self.outcome.done():
+            self.outcome.set_exception(fault)
+
+
+def share_of(waiting: Collection[Check], calls: int) -> int:
+    """Return how many of those who wait ride in the next of *calls* calls.
+
+    Those who are answered together ask again together, mostly. If all of them left together,
+    Redis would be idle while this process is busy, and the other way around: so they are shared
+    out over the calls that are free. Equal ones are not, for they are one to Redis.
+    """
+    if len(waiting) >= 2 * FEWEST_CHECKS and calls > 1:
+        different = {check.keys for check in islice(waiting, calls * FEWEST_CHECKS)}
+        calls = max(1, len(different) // FEWEST_CHECKS)
+    else:
+        calls = 1
+    return min(MOST_CHECKS, -(-len(waiting) // calls))
 
 
 class Batch:
@@ -89,8 +115,7 @@ def _verdicts(integers: tuple[int, ...], at: int, claims: int) -> tuple[Verdict,
 
 
 def _verdict(integers: tuple[int, ...], at: int) -> Verdict:
-    # As `Verdict(*...)`, but quicker.
-    return tuple.__new__(Verdict, integers[at : at + 4])
+    return new_tuple(Verdict, integers[at : at + 4])
 
 
 def _one_by_one(
@@ -111,7 +136,7 @@ def _one_by_one(
                 # Equal hits at one instant are equal steps from the first verdict to the last.
                 first = before(last, quota, hit.cost * (fits - 1))
                 fields = map(_steps, first, last, repeat(fits))
-                admitted = [tuple.__new__(Verdict, each) for each in zip(*fields, strict=True)]
+                admitted = [new_tuple(Verdict, each) for each in zip(*fields, strict=True)]
             told.append(admitted + [refused] * (times - fits))
             at += 9
     return zip(*told, strict=True)

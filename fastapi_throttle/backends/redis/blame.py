@@ -29,7 +29,9 @@ class Blame:
         """Note that Redis answered just now."""
         self._answered_at = self._loop.time()
 
-    def fault(self, error: Exception, deadline: float, left_at: float = -math.inf) -> BackendError:
+    def fault(
+        self, error: BaseException, deadline: float, left_at: float = -math.inf
+    ) -> BackendError:
         """Return what to tell a check about *error*.
 
         Args:

@@ -4,12 +4,12 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 from redis.exceptions import ResponseError
 
-from fastapi_throttle.backends.redis.batch import Batch, Check, Decisions
+from fastapi_throttle.backends.redis.batch import Batch, Check, Decisions, share_of
 from fastapi_throttle.backends.redis.blame import Blame
 from fastapi_throttle.backends.redis.connections import Connections
 from fastapi_throttle.clock import stand_in
@@ -17,13 +17,9 @@ from fastapi_throttle.errors import BackendError
 
 # More would bring less together; fewer would leave a distant Redis idle.
 MOST_CALLS = 4
-# What is shared out over several calls must be so much for each: a call has a price of its own.
-FEWEST_CHECKS = 24
 # Less than this part of those who are under way is not worth a call, for so many seconds.
 WORTH_A_CALL = 1 / 8
 PATIENCE = 0.001
-# So many decisions keep Redis from others for about half a millisecond.
-MOST_CHECKS = 128
 
 
 class Lane:
@@ -53,13 +49,14 @@ class Lane:
         self._most_calls = most_calls
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._under_way = 0  # calls
-        self._riding = 0  # checks
-        # Who rides, and since when.
-        self._calls: dict[asyncio.Task[None], tuple[list[Check], float]] = {}
+        self._under_way = 0
+        self._calls: set[asyncio.Task[None]] = set()
+        # Of those who ride together, and since when.
+        self._riding: list[tuple[list[Check], float]] = []
         self._waiting: deque[Check] = deque()
         self._is_leaving = False
         self._alarm: asyncio.TimerHandle | None = None
+        self._is_impatient = False
         self._patience: asyncio.TimerHandle | None = None
         self._blame = Blame(self._loop, budget)
 
@@ -111,8 +108,8 @@ class Lane:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        for check in chain(self._waiting, *(checks for checks, _ in self._calls.values())):
-            refuse(check, BackendError("The backend was closed"))
+        for check in chain(self._waiting, *(checks for checks, _ in self._riding)):
+            check.refuse(BackendError("The backend was closed"))
         self._waiting.clear()
         for call in self._calls:
             call.cancel()
@@ -141,71 +138,78 @@ class Lane:
         """Let those who wait leave once everybody who is about to arrive has arrived."""
         if not self._is_leaving and self._under_way < self._most_calls:
             self._is_leaving = True
-            self._loop.call_soon(self._leave)
+            call = self._loop.create_task(self._leave())
+            self._calls.add(call)
+            call.add_done_callback(self._ended)
 
-    def _leave(self, *, anyway: bool = False) -> None:
-        """Let those who wait leave.
+    def _ended(self, call: asyncio.Task[None]) -> None:
+        self._calls.discard(call)
+        if call.cancelled():
+            # By somebody who cancels every task there is: it may have been about to leave.
+            self._is_leaving = False
+            if self._waiting:
+                self._leave_soon()
 
-        Args:
-            anyway: However few they are.
-        """
-        self._is_leaving = False
-        share = self._share()
-        while self._waiting and self._under_way < self._most_calls:
-            if not anyway and len(self._waiting) < WORTH_A_CALL * self._riding:
-                if self._patience is None:
-                    self._patience = self._loop.call_later(PATIENCE, self._lose_patience)
-                break
-            self._depart(share)
+    async def _leave(self) -> None:
+        """Decide those who wait, and those who ask again at once when they were told."""
+        while True:
+            self._is_leaving = False
+            checks = self._next()
+            if not checks:
+                return
+            await self._together(checks)
+            if self._is_leaving:
+                return
+            self._is_leaving = True
+            # Those who were told ask before this goes on. A moment later those who were told by
+            # another call have asked as well: together they would leave Redis with nothing to do.
+            await asyncio.sleep(0)
+
+    def _next(self) -> list[Check]:
+        """Take those who leave now out of the queue: nobody, if they are too few for a call."""
+        waiting = self._waiting
+        riding = sum(len(checks) for checks, _ in self._riding)
+        if len(waiting) < WORTH_A_CALL * riding and not self._is_impatient:
+            if waiting and self._patience is None:
+                self._patience = self._loop.call_later(PATIENCE, self._lose_patience)
+            return []
+        self._is_impatient = False
+        while waiting:
+            share = share_of(waiting, self._most_calls - self._under_way)
+            next_ = [waiting.popleft() for _ in range(share)]
+            checks = [check for check in next_ if not check.outcome.done()]
+            if checks:
+                return checks
+        return []
 
     def _lose_patience(self) -> None:
-        self._patience = None
-        self._leave(anyway=True)
+        self._patience, self._is_impatient = None, True
+        self._leave_soon()
 
-    def _share(self) -> int:
-        """Return how many of those who wait leave in one call.
-
-        Those who are answered together ask again together, mostly. If all of them left together,
-        Redis would be idle while this process is busy, and the other way around: so they are
-        shared out over the calls that are free. Equal ones are not, for they are one to Redis.
-        """
-        waiting, free = self._waiting, self._most_calls - self._under_way
-        calls = 1
-        if len(waiting) >= 2 * FEWEST_CHECKS and free > 1:
-            different = {check.keys for check in islice(waiting, free * FEWEST_CHECKS)}
-            calls = max(1, len(different) // FEWEST_CHECKS)
-        return min(MOST_CHECKS, -(-len(waiting) // calls))
-
-    def _depart(self, share: int) -> None:
-        """Send the next ones, as many as *share*, that still wait."""
-        next_ = [self._waiting.popleft() for _ in range(min(share, len(self._waiting)))]
-        checks = [check for check in next_ if not check.outcome.done()]
-        if checks:
-            self._under_way += 1
-            self._riding += len(checks)
-            departure = checks, self._loop.time()
-            call = self._loop.create_task(self._together(*departure))
-            self._calls[call] = departure
-            call.add_done_callback(self._calls.pop)
-
-    async def _together(self, checks: list[Check], left_at: float) -> None:
+    async def _together(self, checks: list[Check]) -> None:
         """Decide *checks* in one call and tell each its part."""
+        self._under_way += 1
+        left_at = self._loop.time()
+        ride = checks, left_at
+        self._riding.append(ride)
+        if self._waiting:
+            self._leave_soon()
         try:
             # Longer than they wait: calls that are all cut short would let Redis answer nobody.
             async with asyncio.timeout(self._budget):
                 for check, decisions in await self._call(checks):
                     if not check.outcome.done():
                         check.outcome.set_result(decisions)
-        except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits
+        except (Exception, asyncio.CancelledError) as error:  # whatever it is, somebody waits
             faults = [self._blame.fault(error, check.deadline, left_at) for check in checks]
             for check, fault in zip(checks, faults, strict=True):
-                refuse(check, fault)
+                check.refuse(fault)
+            if isinstance(error, asyncio.CancelledError):
+                raise
             await self._distrust(faults[-1])
         finally:
             self._under_way -= 1
-            self._riding -= len(checks)
-            # Also if nobody waits: those who were told now ask again before that.
-            self._leave_soon()
+            self._riding.remove(ride)
 
     async def _call(self, checks: list[Check]) -> Iterator[tuple[Check, Decisions]]:
         batch = Batch(checks)
@@ -218,14 +222,14 @@ class Lane:
     def _give_up(self) -> None:
         """Tell those whose time is over, and come back for the next."""
         self._alarm, now, again_at = None, self._loop.time(), math.inf
-        for checks, left_at in (*self._calls.values(), (self._waiting, math.inf)):
+        for checks, left_at in (*self._riding, (self._waiting, math.inf)):
             for check in checks:  # who came first is out of time first
                 if check.outcome.done():
                     continue
                 if check.deadline > now:
                     again_at = min(again_at, check.deadline)
                     break
-                refuse(check, self._blame.fault(TimeoutError(), check.deadline, left_at))
+                check.refuse(self._blame.fault(TimeoutError(), check.deadline, left_at))
         while self._waiting and self._waiting[0].outcome.done():
             self._waiting.popleft()
         if again_at < math.inf:
@@ -236,9 +240,3 @@ class Lane:
         # One that carries a refusal is alive.
         if fault.fault == "infrastructure" and not isinstance(fault.__cause__, ResponseError):
             await self._connections.start_over()
-
-
-def refuse(check: Check, fault: BackendError) -> None:
-    """Tell *check* that it is not decided, unless nobody waits any more."""
-    if not check.outcome.done():
-        check.outcome.set_exception(fault)

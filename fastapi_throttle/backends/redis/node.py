@@ -11,7 +11,7 @@ from fastapi_throttle.backends.redis import script
 from fastapi_throttle.backends.redis.batch import Batch, Check, Decisions
 from fastapi_throttle.backends.redis.connections import Connections
 from fastapi_throttle.backends.redis.faults import outage
-from fastapi_throttle.backends.redis.lane import Lane, refuse
+from fastapi_throttle.backends.redis.lane import Lane
 from fastapi_throttle.backends.redis.login import Login
 from fastapi_throttle.backends.redis.wire import Command
 from fastapi_throttle.clock import stand_in
@@ -88,7 +88,7 @@ class NodeLane(Lane):
     ) -> Iterator[tuple[Check, Decisions]]:
         if isinstance(reply, ResponseError):
             for check in batch.checks:
-                refuse(check, outage(reply, self._budget))
+                check.refuse(outage(reply, self._budget))
             return iter(())
         return batch.answers(reply)
 
