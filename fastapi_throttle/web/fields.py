@@ -87,7 +87,7 @@ def rate_limit_fields(decisions: Sequence[Decision]) -> dict[str, str]:
     Both fields list the same names in the same order, one item per window.
     """
     policies, states = [], []
-    for decision, names in zip(decisions, item_names(decisions), strict=True):
+    for decision, names in named(decisions):
         if not names:
             continue
         policies.append(_policy_items(decision.policy, names))
@@ -108,12 +108,14 @@ def _policy_items(policy: Policy, names: Names) -> str:
     return ", ".join(f'"{name}";q={quota.limit};w={window}' for name, quota, window in parts)
 
 
-def item_names(decisions: Sequence[Decision]) -> list[Names]:
-    """Return what the fields call the windows of each decision; a taken name gets a number."""
+def named(decisions: Sequence[Decision]) -> list[tuple[Decision, Names]]:
+    """Return each decision with what the fields call its windows; a taken name gets a number."""
     if len(decisions) == 1:
-        return [_labels(decisions[0])]
+        return [(decisions[0], _labels(decisions[0]))]
     taken: set[str] = set()
-    return [tuple([_not_taken(label, taken) for label in _labels(each)]) for each in decisions]
+    return [
+        (each, tuple([_not_taken(label, taken) for label in _labels(each)])) for each in decisions
+    ]
 
 
 def _labels(decision: Decision) -> Names:

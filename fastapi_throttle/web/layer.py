@@ -10,9 +10,15 @@ from fastapi_throttle.decision import Decision
 from fastapi_throttle.web.fields import RawHeaders, retry_after_field
 from fastapi_throttle.web.gate import Decide, Gate
 from fastapi_throttle.web.ledger import RequestLedger, open_ledger
-from fastapi_throttle.web.refusal import longest, status_of
+from fastapi_throttle.web.refusal import (
+    RateLimitExceeded,
+    RateLimitUnavailable,
+    longest,
+    status_of,
+)
 
 _RESPONSE_STARTS = ("http.response.start", "websocket.http.response.start")
+_REFUSING = (RateLimitExceeded.status_code, RateLimitUnavailable.status_code)
 _RETRY_AFTER = b"retry-after"
 
 
@@ -78,9 +84,8 @@ def _send_with_fields(ledger: RequestLedger, send: Send, message: Message) -> Aw
 
 def _write_fields(message: Message, ledger: RequestLedger) -> None:
     headers = ledger.runtime.fields.written(message.get("headers", ()), ledger.decisions)
-    refusals = ledger.refusals
-    if refusals:
-        _tell_when(headers, refusals, message["status"])
+    if message["status"] in _REFUSING:
+        _tell_when(headers, ledger.refusals, message["status"])
     message["headers"] = headers
 
 

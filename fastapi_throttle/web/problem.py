@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from fastapi_throttle.decision import Decision, Outage
 from fastapi_throttle.model import Policy
-from fastapi_throttle.web.fields import item_names
+from fastapi_throttle.web.fields import named
 from fastapi_throttle.web.ledger import ledger_of
 from fastapi_throttle.web.refusal import RateLimitExceeded, RateLimitUnavailable, Refusal
 
@@ -103,7 +103,7 @@ def _body(kind: type[Refusal], code: int, detail: str, violated: tuple[str, ...]
 
 def _violated(refused: Sequence[Decision], made: Sequence[Decision]) -> Iterator[str]:
     """Yield the violated policies by the names that the fields of this response give them."""
-    names = dict(zip(map(id, made), item_names(made), strict=True))
+    names = {id(decision): names for decision, names in named(made)}
     for decision in refused:
         if decision.outage is not None:
             yield from _unanswered(decision.policy, decision.outage)
