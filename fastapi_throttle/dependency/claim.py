@@ -1,6 +1,6 @@
 """What a request asks of a limit, and asking for it."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from fastapi_throttle.decision import Decision
@@ -33,7 +33,8 @@ class Claim(NamedTuple):
 
 async def hit(ledger: RequestLedger, *claims: Claim) -> tuple[Decision, ...]:
     """Decide *claims* together, all or nothing, and note the decisions for the fields."""
-    return _noted(ledger, claims, await _decided(ledger, claims, ledger.budget_of_call()))
+    decided = await _decided(ledger, claims, ledger.budget_of_call())
+    return _noted(ledger.record, claims, decided)
 
 
 async def hit_once(ledger: RequestLedger, *claims: Claim) -> tuple[Decision, ...]:
@@ -44,9 +45,7 @@ async def hit_once(ledger: RequestLedger, *claims: Claim) -> tuple[Decision, ...
     entries = ledger.entries
     new = [claim for claim in claims if not ledger.is_counted(claim.bucket)] if entries else claims
     if new:
-        decided = _noted(ledger, new, await _decided(ledger, new, ledger.budget))
-        for claim, decision in zip(new, decided, strict=True):
-            entries[claim.bucket].count(decision)
+        _noted(ledger.count, new, await _decided(ledger, new, ledger.budget))
     return tuple([entries[claim.bucket].counted for claim in claims])
 
 
@@ -82,15 +81,17 @@ def _decided(
 
 
 def _noted(
-    ledger: RequestLedger, claims: Sequence[Claim], decided: Sequence[Decision]
+    note: Callable[[Bucket, Identity, Decision], object],
+    claims: Sequence[Claim],
+    decided: Sequence[Decision],
 ) -> tuple[Decision, ...]:
-    """Return the decisions on *claims*, noted in the ledger."""
+    """Return the decisions on *claims*, of which *note* takes note."""
     limited = iter(decided)
     decisions: list[Decision] = []
     for claim in claims:
         policy = claim.policy
         decision = next(limited) if policy.quotas else Decision.unlimited(policy)
-        ledger.record(claim.bucket, claim.identity, decision)
+        note(claim.bucket, claim.identity, decision)
         decisions.append(decision)
     return tuple(decisions)
 

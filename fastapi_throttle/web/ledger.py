@@ -47,11 +47,6 @@ class Entry:
         if known is None or known[0] == payer or longest((known[1], decision)) is decision:
             self.refusal = payer, decision
 
-    def count(self, decision: Decision) -> None:
-        """Take note of what the dependency decided; what it decided first stands."""
-        if not self.is_counted:
-            self.is_counted, self.counted = True, decision
-
     def pardon(self, payer: Identity) -> None:
         """Take note that *payer* is refused no more."""
         if self.refusal and self.refusal[0] == payer:
@@ -105,13 +100,21 @@ class RequestLedger:
         entry = self.entries.get(bucket)
         return entry is not None and entry.is_counted
 
-    def record(self, bucket: Hashable, identity: Identity, decision: Decision) -> None:
+    def record(self, bucket: Hashable, identity: Identity, decision: Decision) -> Entry:
         """Take note of what was decided about *identity*."""
         entry = self.entries.get(bucket)
         if entry is None:
-            self.entries[bucket] = Entry(identity, decision)
+            entry = self.entries[bucket] = Entry(identity, decision)
         else:
             entry.update(identity, decision)
+        return entry
+
+    def count(self, bucket: Hashable, identity: Identity, decision: Decision) -> Entry:
+        """Take note of what the dependency decided; what it decided first stands."""
+        entry = self.record(bucket, identity, decision)
+        if not entry.is_counted:
+            entry.is_counted, entry.counted = True, decision
+        return entry
 
     def forget(self, bucket: Hashable, identity: Identity) -> None:
         """Take note that nothing that *identity* used counts any more."""
