@@ -13,6 +13,7 @@ from benchmarks.field import (
     LIMITER,
     LIMITER_02,
     LIMITS,
+    NONE,
     PLAIN,
     REDIS_SDK,
     SLIDING,
@@ -34,13 +35,20 @@ ENTRIES = (
     *(SLOWAPI, SLOWAPI_HEADERS),
 )
 FEW = (SLIDING,)
-RULES = {"bound": (LIMIT, WINDOW), "admitted": (10_000_000, 60), "refused": (1, 3_600)}
+# What waits for Redis is looked at by Python's garbage collector meanwhile, with all the rest.
+FROZEN = (("BENCH_GC", "frozen"),)
+NONE_FROZEN = NONE._replace(settings=FROZEN)
+SLIDING_FROZEN = SLIDING._replace(settings=(*SLIDING.settings, *FROZEN))
+RULES = {"admitted": (10_000_000, 60), "refused": (1, 3_600), "bound": (LIMIT, WINDOW)}
 SECONDS = 1
 NOTE = (
     "wrk with 64 connections: requests per second, and the ratio to the same route of an app that "
     "has no limiter, a moment before. One caller, or 10,000 addresses in turns. plain EVALSHA and "
     "limits have nothing for FastAPI: their dependency is written by hand, and writes no fields. "
-    "Reads: by the server of Redis, per admitted request of one caller."
+    "Reads: by the server of Redis, per admitted request of one caller. Less garbage collection: "
+    "the apps, with and without the limiter, call `gc.freeze()` when they are made, so that what "
+    "lasts is not looked at over and over, and `gc.set_threshold(10_000)`. Any `await` in a "
+    "dependency lets requests wait in memory, where the collector looks at them."
 )
 
 
@@ -49,8 +57,9 @@ class Load(NamedTuple):
 
     Attributes:
         title: What it is called.
-        path: The route; ``free`` is asked of the app without a limiter.
-        free: The load that it is compared with.
+        path: The route.
+        free: The load that it is compared with; what is compared with itself is asked of the app
+            without a limiter.
         is_spread: Whether many callers ask, not one.
         is_admitted: Whether all are to be admitted; else all but the first refused.
     """
@@ -63,10 +72,16 @@ class Load(NamedTuple):
 
 
 LOADS = (
-    Load("free", "free", "free", is_spread=False, is_admitted=True),
+    Load("free", "admitted", "free", is_spread=False, is_admitted=True),
     Load("admitted", "admitted", "free", is_spread=False, is_admitted=True),
     Load("refused", "refused", "free", is_spread=False, is_admitted=False),
-    Load("free, 10,000 callers", "free", "free, 10,000 callers", is_spread=True, is_admitted=True),
+    Load(
+        "free, 10,000 callers",
+        "admitted",
+        "free, 10,000 callers",
+        is_spread=True,
+        is_admitted=True,
+    ),
     Load(
         "admitted, 10,000 callers",
         "admitted",
@@ -77,42 +92,66 @@ LOADS = (
 )
 
 
-# By number of workers; with two, as much as tells whether it is different.
-SITUATIONS = {1: LOADS, 2: LOADS[:3]}
+class Situation(NamedTuple):
+    """How the apps are served.
+
+    Attributes:
+        title: What it is called.
+        workers: How many processes serve an app.
+        none: Who has no limiter.
+        entries: Who else is served.
+        loads: What is asked of them.
+    """
+
+    title: str
+    workers: int
+    none: Entry
+    entries: Sequence[Entry]
+    loads: Sequence[Load]
+
+
+ONE = Situation("One worker", 1, NONE, ENTRIES, LOADS)
+# As much as tells whether it is different.
+TWO = Situation("Two workers", 2, NONE, ENTRIES, LOADS[:3])
+LESS_GC = Situation(
+    "One worker, less garbage collection", 1, NONE_FROZEN, (SLIDING_FROZEN,), LOADS[:3]
+)
+SITUATIONS = (ONE, TWO, LESS_GC)
 
 
 def scene(run: Run) -> Section:
-    """Measure with one worker and with two."""
-    outcomes = {workers: _measure(run, workers) for workers in SITUATIONS}
+    """Measure all situations."""
+    outcomes = {situation: _measure(run, situation) for situation in SITUATIONS}
     parts = [NOTE]
-    for workers, outcome in outcomes.items():
-        title = "One worker" if workers == 1 else "Two workers"
-        table = _table(outcome, SITUATIONS[workers])
-        parts.append(f"### {title}\n\n{table}{notes([outcome])}")
+    for situation, outcome in outcomes.items():
+        table = _table(outcome, situation.loads)
+        parts.append(f"### {situation.title}\n\n{table}{notes([outcome])}")
     return Section("Requests to uvicorn", "\n\n".join(parts), _goals(outcomes))
 
 
 # --- Measuring ------------------------------------------------------------------------------------
 
 
-def _measure(run: Run, workers: int) -> Outcome:
-    entries = FEW if run.is_quick else ENTRIES
+def _measure(run: Run, situation: Situation) -> Outcome:
+    title, workers, none, entries, loads = situation
+    if run.is_quick:
+        entries = [entry for entry in entries if entry.title in {few.title for few in FEW}]
     outcome = Outcome()
     with own_redis("--databases", "64") as client, ExitStack() as servers:
-        free = servers.enter_context(Server(PLAIN, url_of(client), {}, workers=workers))
+        free = servers.enter_context(Server(none, url_of(client), RULES, workers=workers))
         running: dict[Entry, Server] = {}
         for at, entry in enumerate(entries):
-            field.show(f"uvicorn: {workers} of {entry.title}")
+            field.show(f"uvicorn: {title}, {entry.title}")
             server = Server(entry, f"{url_of(client)}/{at}", RULES, workers=workers)
             try:
                 running[entry] = servers.enter_context(server)
                 _check_bound(server)
             except CannotError as error:
                 outcome.reasons[entry] = str(error)
-        field.show(f"uvicorn: {workers} workers, rounds")
+        field.show(f"uvicorn: {title}, rounds")
 
         def act(entry: Entry) -> Numbers:
-            return _round(client, free, running[entry], SITUATIONS[workers])
+            return _round(client, free, running[entry], loads)
 
         return in_turns(entries, run.rounds, act, outcome)
 
@@ -130,7 +169,7 @@ def _round(client: redis.Redis, free: Server, server: Server, loads: Sequence[Lo
     numbers: Numbers = {}
     for load in loads:
         before = server_numbers(client)
-        asked = free if load.path == "free" else server
+        asked = free if load.title == load.free else server
         seen = asked.load(f"/{load.path}", SECONDS, is_spread=load.is_spread)
         after = server_numbers(client)
         admitted = seen.requests - seen.refused
@@ -165,8 +204,8 @@ def _cell(outcome: Outcome, entry: Entry, load: Load) -> str:
     return f"{rate} ({number(outcome.number(entry, f'{load.title}, x free'), 2)})"
 
 
-def _goals(outcomes: Mapping[int, Outcome]) -> list[Goal]:
-    one, two = outcomes.values()
+def _goals(outcomes: Mapping[Situation, Outcome]) -> list[Goal]:
+    one, two = outcomes[ONE], outcomes[TWO]
     return [
         _goal("1 worker", one, "admitted", 0.6, 0.8),
         _goal("1 worker", one, "admitted, 10,000 callers", 0.6, 0.8),

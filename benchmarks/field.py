@@ -50,6 +50,7 @@ class Entry(NamedTuple):
 
 # As the README asks for it.
 SECRET = (("FASTAPI_THROTTLE_SECRET", "only-for-benchmarks"),)
+NONE = Entry("no limiter", "none", "none", OURS)
 PLAIN = Entry("plain EVALSHA", "plain", "plain", OURS)
 SLIDING = Entry("fastapi_throttle sliding-window", "throttle", "sliding-window", OURS, SECRET)
 GCRA = Entry("fastapi_throttle gcra", "throttle", "gcra", OURS, SECRET)
