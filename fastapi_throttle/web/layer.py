@@ -54,7 +54,7 @@ class ThrottleLayer:
             await self._live(scope, receive, send)
             return
 
-        ledger = open_ledger(scope, self._runtime)
+        ledger = open_ledger(scope, self._runtime, is_written=True)
         if scope["type"] == "http":
             receive = Gate(scope, receive, self._decide_before_body)
         await self.app(scope, receive, partial(_send_with_fields, ledger, send))

@@ -59,16 +59,18 @@ class RequestLedger:
     Attributes:
         runtime: The wiring of the `Throttle` that serves the request.
         root_path: The part of the path that lies in front of the throttle's app.
+        is_written: Whether the ASGI layer writes the fields of the response.
         entries: What was decided, per bucket, in the order of first decisions.
         resolved: Per limit, the identity and the policy its dependency resolved.
     """
 
     # One for every request, many of them at a time: the fewer objects, the less to collect.
-    __slots__ = ("_budget", "entries", "resolved", "root_path", "runtime")
+    __slots__ = ("_budget", "entries", "is_written", "resolved", "root_path", "runtime")
 
-    def __init__(self, runtime: Any, root_path: str = "") -> None:
+    def __init__(self, runtime: Any, root_path: str = "", *, is_written: bool = False) -> None:
         self.runtime = runtime
         self.root_path = root_path
+        self.is_written = is_written
         self._budget: Budget | None = None
         self.entries: dict[Hashable, Entry] = {}
         self.resolved: dict[object, tuple[Identity, Policy]] = {}
@@ -126,14 +128,14 @@ class RequestLedger:
 
 
 def ledger_of(connection: HTTPConnection) -> RequestLedger | None:
-    """Return the ledger that the ASGI layer put into the scope, if there is a layer."""
+    """Return the ledger of the request: the ASGI layer's, or one that a limit had to open."""
     ledger: RequestLedger | None = connection.scope.get(SCOPE_KEY)
     return ledger
 
 
-def open_ledger(scope: Scope, runtime: Any) -> RequestLedger:
+def open_ledger(scope: Scope, runtime: Any, *, is_written: bool = False) -> RequestLedger:
     """Put a ledger into *scope*. Copies of the scope, which middleware makes, share it."""
-    ledger = RequestLedger(runtime, scope.get("root_path", ""))
+    ledger = RequestLedger(runtime, scope.get("root_path", ""), is_written=is_written)
     scope[SCOPE_KEY] = ledger
     scope[RULES_KEY] = runtime.address_rules
     return ledger

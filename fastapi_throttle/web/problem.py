@@ -83,7 +83,8 @@ async def _respond(request: Request, error: Any) -> Response:
     kind = RateLimitUnavailable if isinstance(error, RateLimitUnavailable) else RateLimitExceeded
     body = _body(kind, error.status_code, error.detail, violated)
     # The layer writes the RateLimit fields; but what somebody looked at may have been changed.
-    headers = error.waiting() if ledger and "headers" not in vars(error) else error.headers
+    is_written = ledger is not None and ledger.is_written
+    headers = error.waiting() if is_written and "headers" not in vars(error) else error.headers
     return Response(body, error.status_code, headers, MEDIA_TYPE)
 
 

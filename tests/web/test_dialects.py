@@ -203,6 +203,44 @@ def test_a_mounted_app_answers_with_problems_too():
     assert client.get("/sub/y").headers["content-type"] == "application/problem+json"
 
 
+def unwrapped(app):
+    return app
+
+
+def with_a_scope_of_its_own(app):
+    """Hand on what ASGI knows, as some middleware does, and nothing that was added to it."""
+
+    async def serve(scope, receive, send):
+        known = {name: value for name, value in scope.items() if "fastapi_throttle" not in name}
+        await app(known, receive, send)
+
+    return serve
+
+
+@pytest.mark.parametrize("wrapped", [unwrapped, with_a_scope_of_its_own])
+def test_a_problem_carries_its_fields_where_no_layer_writes_them(wrapped):
+    """As where an app is served alone that is mounted in one with a throttle."""
+    app, mounted = new_app(), FastAPI()
+    mounted.add_api_route("/y", lambda: {}, dependencies=[Depends(RateLimit(1, "1m", name="y"))])
+    app.mount("/sub", wrapped(mounted))
+    app.mount("/known", mounted)
+    TestClient(app).get("/known/y")
+    path, served = ("/y", mounted) if wrapped is unwrapped else ("/sub/y", app)
+    client = TestClient(served)
+    client.get(path)
+
+    refused = client.get(path)
+
+    assert refused.headers["content-type"] == "application/problem+json"
+    for name, value in {
+        "retry-after": "60",
+        "ratelimit": '"y";r=0;t=60',
+        "ratelimit-policy": '"y";q=1;w=60',
+        "cache-control": "no-store",
+    }.items():
+        assert refused.headers.get_list(name) == [value]
+
+
 def test_an_app_without_a_throttle_keeps_fastapis_body():
     app = FastAPI()
     app.add_api_route("/x", lambda: {}, dependencies=[Depends(RateLimit(1, "1m"))])
