@@ -81,16 +81,17 @@ async def _respond(request: Request, error: Any) -> Response:
     made = ledger.decisions if ledger else error.decisions
     violated = tuple(_violated(error.decisions, made))
     kind = RateLimitUnavailable if isinstance(error, RateLimitUnavailable) else RateLimitExceeded
-    body = _body(kind, error.status_code, error.detail, violated)
+    # What an app says instead may be anything that can be written, also what cannot be compared.
+    body = (_known_body if type(error.detail) is str else _body)(
+        kind, error.status_code, error.detail, violated
+    )
     # The layer writes the RateLimit fields; but what somebody looked at may have been changed.
     is_written = ledger is not None and ledger.is_written
     headers = error.waiting() if is_written and "headers" not in vars(error) else error.headers
     return Response(body, error.status_code, headers, MEDIA_TYPE)
 
 
-# Who is refused mostly asks again within the second that the text speaks of.
-@lru_cache(maxsize=1024)
-def _body(kind: type[Refusal], code: int, detail: str, violated: tuple[str, ...]) -> bytes:
+def _body(kind: type[Refusal], code: int, detail: Any, violated: tuple[str, ...]) -> bytes:
     name, title = _REFUSALS[kind]
     problem = {
         "type": _TYPES + name,
@@ -100,6 +101,10 @@ def _body(kind: type[Refusal], code: int, detail: str, violated: tuple[str, ...]
         "violated-policies": violated,
     }
     return bytes(JSONResponse(problem).body)
+
+
+# Who is refused mostly asks again within the second that the text speaks of.
+_known_body = lru_cache(maxsize=1024)(_body)
 
 
 def _violated(refused: Sequence[Decision], made: Sequence[Decision]) -> Iterator[str]:

@@ -203,6 +203,27 @@ def test_a_mounted_app_answers_with_problems_too():
     assert client.get("/sub/y").headers["content-type"] == "application/problem+json"
 
 
+def test_an_app_may_say_anything_in_a_refusal():
+    app, guesses = new_app(), RateLimit(1, "1m", name="guesses")
+    details = [{"code": "guesses"}, 1, True, ["a"], None]
+    told = iter(details)
+
+    @app.get("/guess")
+    async def guess(request: Request):
+        decision = await guesses.hit(request)
+        if not decision.allowed:
+            refusal = RateLimitExceeded(decision)
+            refusal.detail = next(told)
+            raise refusal
+
+    client = TestClient(app)
+    client.get("/guess")
+    refused = [client.get("/guess") for _ in details]
+
+    assert {each.status_code for each in refused} == {429}
+    assert repr([each.json()["detail"] for each in refused]) == repr(details)
+
+
 def unwrapped(app):
     return app
 
