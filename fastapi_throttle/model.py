@@ -17,6 +17,8 @@ MAX_WINDOW_US = 366 * 86_400 * SECOND_US
 # Callers, claims and rules that a process keeps what it worked out about: who comes once mostly
 # comes again.
 REMEMBERED = 16_384
+# And the longest ids of callers it does so for: a request may bring one of any size.
+LONGEST_REMEMBERED = 256
 # `Verdict.wait_us` of a cost that no amount of waiting makes fit.
 NEVER = -1
 

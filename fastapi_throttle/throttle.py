@@ -16,7 +16,7 @@ from fastapi_throttle.dependency.runtime import STATE
 from fastapi_throttle.errors import ConfigurationError
 from fastapi_throttle.identity import is_connection_only
 from fastapi_throttle.identity.identity import logger
-from fastapi_throttle.model import REMEMBERED, Hit, Policy
+from fastapi_throttle.model import LONGEST_REMEMBERED, REMEMBERED, Hit, Policy
 from fastapi_throttle.override import overrides
 from fastapi_throttle.resilience import Health
 from fastapi_throttle.settings import ThrottleSettings
@@ -187,7 +187,7 @@ class Throttle:
 
     def _claim(self, limit: RateLimit | str, key: str, cost: int) -> tuple[RateLimit, Hit]:
         if overrides.active is None:
-            return self._claimed(limit, key, cost)
+            return (self._claim_anew if _is_long(key) else self._claimed)(limit, key, cost)
         # A test may change rules at any time, and wants to see every claim.
         return self._make_claim(self._look_up(limit), key, cost)
 
@@ -208,6 +208,10 @@ class Throttle:
             raise TypeError(message)
         policy = known.policy_outside_requests()
         return known, buckets.of(known, None), policy
+
+
+def _is_long(key: object) -> bool:
+    return isinstance(key, str) and len(key) > LONGEST_REMEMBERED
 
 
 def _check_types(app: object, backend: object, settings: object) -> None:

@@ -22,7 +22,7 @@ from fastapi_throttle.identity import (
     principal,
 )
 from fastapi_throttle.identity.identity import ConnectionResolver, logger, warn_once
-from fastapi_throttle.model import REMEMBERED, Hit, Policy, new_tuple
+from fastapi_throttle.model import LONGEST_REMEMBERED, REMEMBERED, Hit, Policy, new_tuple
 from fastapi_throttle.override import overrides
 from fastapi_throttle.resilience.startup import POLICY as STARTUP_POLICY
 from fastapi_throttle.settings import ThrottleSettings
@@ -115,8 +115,10 @@ class Runtime:
             policy: The rule.
             identity: Who pays.
             cost: Quota units.
-            remember: Keep it for the next time; whoever keeps it themselves needs not.
+            remember: Keep it for the next time, if the id of *identity* is not too long; whoever
+                keeps it themselves needs not.
         """
+        remember = remember and len(identity.value) <= LONGEST_REMEMBERED
         hit = (self._known if remember else self._make_hit)(bucket, policy, identity, cost)
         if overrides.active is not None:
             overrides.active.claimed(self, bucket, identity, hit)

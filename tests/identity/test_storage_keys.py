@@ -2,13 +2,14 @@
 
 import re
 import string
+import tracemalloc
 
 from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 from starlette.applications import Starlette
 
-from fastapi_throttle import MemoryBackend, RateLimit, ThrottleSettings
+from fastapi_throttle import MemoryBackend, RateLimit, Throttle, ThrottleSettings
 from fastapi_throttle.algorithms import ALGORITHMS
 from fastapi_throttle.dependency import Runtime
 from fastapi_throttle.identity import identity_of
@@ -49,6 +50,30 @@ def test_the_length_is_constant_and_the_braces_are_the_librarys(identity):
 def test_a_megabyte_of_identity_is_as_long_as_a_letter():
     assert len(keys("x" * 1_000_000)[0]) == len(keys("x")[0])
     assert keys("x" * 1_000_000) != keys("x" * 999_999)
+
+
+async def test_no_long_identity_is_kept():
+    """A request may bring one of any size, and another one each time."""
+    its_own, limit = runtime(), RateLimit(1, "1m", name="api")
+    throttle = Throttle(backend=MemoryBackend(max_partitions=1))
+    policy = limit.policy_outside_requests()
+
+    async def ask(number):
+        identity = f"{number} {'x' * 100_000}"
+        its_own.hit(BUCKET, policy, identity_of(identity), 1)
+        await throttle.peek(limit, identity)
+        await throttle.hit(limit, identity)
+
+    await ask(0)
+    tracemalloc.start()
+    try:
+        for number in range(1, 20):
+            await ask(number)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert kept < 100_000
 
 
 def test_all_keys_of_one_check_share_a_slot_and_callers_spread():
