@@ -103,7 +103,8 @@ class Hit(NamedTuple):
     Attributes:
         policy: The rule.
         keys: One storage key per quota of *policy*, made by the library: printable ASCII, the
-            partition's digest in braces, then what names the bucket. Distinct within one call.
+            partition's digest in braces, then what names the bucket. Distinct within one call, and
+            for ever those of one algorithm and one window; the limit may change.
         cost: Quota units claimed. 0 is admitted and writes nothing.
     """
 
