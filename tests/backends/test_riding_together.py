@@ -1,7 +1,9 @@
 """What arrives while calls are under way rides in the next one, and nobody pays for another."""
 
 import asyncio
+import gc
 import time
+import weakref
 from collections.abc import AsyncIterator
 
 import pytest
@@ -287,3 +289,29 @@ async def test_who_waits_while_the_backend_is_closed_is_told(own_server: RedisSe
         tasks[0].cancel()
 
     assert all(isinstance(outcome, BackendError) for outcome in outcomes)
+
+
+async def test_nothing_is_left_to_do_for_a_backend_that_was_closed(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+):
+    """While some ride, and one waits for company."""
+    monkeypatch.setattr(lane, "PATIENCE", 60)
+    async with Proxy(redis_server.port) as proxy:
+        backend = RedisBackend(f"redis://127.0.0.1:{proxy.port}", budget=60)
+        await backend.hit((hit_of(MANY, partition="warm"),))
+        closed = weakref.ref(backend._lanes.known())
+
+        proxy.delay = 60
+        tasks = [asyncio.ensure_future(backend.hit((hit_of(MANY),))) for _ in range(40)]
+        await asyncio.sleep(0.05)
+        tasks.append(asyncio.ensure_future(backend.hit((hit_of(MANY),))))
+        await asyncio.sleep(0.05)
+        await backend.aclose()
+        tasks[0].cancel()
+        await asyncio.wait(tasks)
+
+        told = [type(task.exception()) for task in tasks[1:]]
+        assert told == 40 * [BackendError]
+        del tasks
+        gc.collect()
+        assert closed() is None

@@ -105,9 +105,9 @@ class Lane:
 
     async def aclose(self) -> None:
         """Close the connections; who waits for an answer gets none."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        for timer in filter(None, (self._alarm, self._patience)):
+            timer.cancel()
+        self._alarm = self._patience = None
         for check in chain(self._waiting, *(checks for checks, _ in self._riding)):
             check.refuse(BackendError("The backend was closed"))
         self._waiting.clear()
