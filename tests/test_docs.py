@@ -1,5 +1,6 @@
 """The pages under docs/ are true: their code runs."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -116,6 +117,12 @@ async def test_the_redis_user_shown_may_do_all_that_is_needed(algorithm):
         for _ in range(60):
             await backend.hit((hit,))
             clock.advance(0.01)
+        # What is done for several at once, and for a limit so large that a second holds many.
+        large = hit_of(policy_of((40_000, 60_000_000), algorithm=algorithm))
+        others = [large._replace(keys=(f"ft:1:{{{number}}}",)) for number in range(9)]
+        for _ in range(3):
+            await asyncio.gather(*(backend.hit((other,)) for other in others))
+        assert server.client.acl_log() == []
         server.client.persist(hit.keys[0])
         assert not (await backend.hit((hit,)))[0].allowed
         clock.advance(-3_600)
