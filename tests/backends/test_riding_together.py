@@ -5,6 +5,7 @@ import gc
 import time
 import weakref
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 
 import pytest
 from oracle import hit_of, policy_of
@@ -289,6 +290,43 @@ async def test_who_waits_while_the_backend_is_closed_is_told(own_server: RedisSe
         tasks[0].cancel()
 
     assert all(isinstance(outcome, BackendError) for outcome in outcomes)
+
+
+class Request:
+    """What an application keeps in a context variable."""
+
+
+current: ContextVar[Request] = ContextVar("current")
+
+
+async def test_a_call_keeps_nothing_of_the_request_that_it_began_in(own_server: RedisServer):
+    """It goes on for as long as others ask."""
+    backend = RedisBackend(own_server.url, budget=5)
+    await backend.hit((hit_of(MANY, partition="warm"),))
+
+    async def first() -> weakref.ref[Request]:
+        current.set(Request())
+        await asyncio.gather(*(backend.hit((hit_of(MANY),)) for _ in range(5)))
+        return weakref.ref(current.get())
+
+    async def others() -> None:
+        while not is_over:
+            await backend.hit((hit_of(MANY),))
+
+    is_over = False
+    came_first = asyncio.create_task(first())
+    await asyncio.sleep(0)
+    crowd = [asyncio.create_task(others()) for _ in range(5)]
+    request = await came_first
+    del came_first
+    await asyncio.gather(*(backend.hit((hit_of(MANY),)) for _ in range(20)))
+    gc.collect()
+    kept = request()
+    is_over = True
+    await asyncio.gather(*crowd)
+    await backend.aclose()
+
+    assert kept is None
 
 
 async def test_nothing_is_left_to_do_for_a_backend_that_was_closed(

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
+from contextvars import Context
 from itertools import chain
 from typing import Any
 
@@ -77,7 +78,7 @@ class Lane:
         check.outcome = self._loop.create_future()
         self._waiting.append(check)
         if self._alarm is None:
-            self._alarm = self._loop.call_at(check.deadline, self._give_up)
+            self._alarm = self._loop.call_at(check.deadline, self._give_up, context=Context())
         if not self._is_leaving:
             self._leave_soon()
         return check.outcome
@@ -138,9 +139,11 @@ class Lane:
         """Let those who wait leave once everybody who is about to arrive has arrived."""
         if not self._is_leaving and self._under_way < self._most_calls:
             self._is_leaving = True
-            call = self._loop.create_task(self._leave())
+            # It may last for as long as others ask: in a context of its own.
+            context = Context()
+            call = self._loop.create_task(self._leave(), context=context)
             self._calls.add(call)
-            call.add_done_callback(self._ended)
+            call.add_done_callback(self._ended, context=context)
 
     def _ended(self, call: asyncio.Task[None]) -> None:
         self._calls.discard(call)
