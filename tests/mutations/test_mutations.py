@@ -101,8 +101,8 @@ MUTATIONS = [
     Mutation(
         "deadline of those who wait for a call",
         f"{REDIS}/lane.py",
-        "self._alarm = self._loop.call_at(check.deadline, self._give_up)\n        if not",
-        "pass\n        if not",
+        "self._alarm = self._loop.call_at(check.deadline, self._give_up, context=Context())",
+        "pass",
         "tests/faults/test_process.py -k no_connection_free",
     ),
     Mutation(
