@@ -1,8 +1,10 @@
 """The dependency in apps: keys, dynamic limits and costs, tiers, and its own methods."""
 
+import asyncio
 from functools import partial
 from types import SimpleNamespace
 from typing import Annotated
+from uuid import uuid4
 
 import pytest
 from clock import Clock
@@ -15,6 +17,7 @@ from fastapi_throttle import (
     Decision,
     MemoryBackend,
     RateLimit,
+    RedisBackend,
     Throttle,
     ThrottleError,
     ThrottleSettings,
@@ -664,3 +667,17 @@ def test_a_throttle_can_be_installed_into_a_running_app():
     Throttle(app, backend=MemoryBackend())
 
     assert client.get("/x").headers["ratelimit"] == '"2-per-1m";r=1;t=60'
+
+
+def test_a_request_has_one_decision_even_where_it_reaches_a_limit_twice_at_once(redis_url):
+    """As where an endpoint resolves parts of its answer at the same time."""
+    app, limit = FastAPI(), RateLimit(10, "1m", name=uuid4().hex)
+    Throttle(app, backend=RedisBackend(redis_url, budget=2))
+
+    @app.get("/")
+    async def answer(request: Request):
+        first, second = await asyncio.gather(*(limit(_connection=request) for _ in range(2)))
+        return first is second
+
+    with TestClient(app) as client:
+        assert client.get("/").json() is True

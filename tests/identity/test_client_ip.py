@@ -36,7 +36,7 @@ from fastapi_throttle import (
     ThrottleSettings,
     client_ip,
 )
-from fastapi_throttle.identity import Identity
+from fastapi_throttle.identity import AddressRules, Identity
 from fastapi_throttle.identity.address import parse_address
 
 PLENTY = 1_000_000
@@ -997,3 +997,23 @@ async def test_no_warning_repeats_what_was_sent(caplog):
 
     assert told == [UNTRUSTED_HEADER, LEFTMOST]
     assert sent not in caplog.text
+
+
+def test_no_long_host_is_kept():
+    """Servers may take the text of a header for the client: a caller sends another each time."""
+    rules = AddressRules()
+
+    def ask(number):
+        scope = {"type": "http", "client": (f"{number} {'x' * 100_000}", 1), "headers": []}
+        assert rules.identify(scope) == Identity("peer", b"invalid")
+
+    ask(0)
+    tracemalloc.start()
+    try:
+        for number in range(1, 20):
+            ask(number)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert kept < 100_000

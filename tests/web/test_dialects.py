@@ -224,6 +224,27 @@ def test_an_app_may_say_anything_in_a_refusal():
     assert repr([each.json()["detail"] for each in refused]) == repr(details)
 
 
+def test_an_app_may_add_header_fields_to_a_refusal():
+    app, guesses = new_app(), RateLimit(1, "1m", name="guesses")
+
+    @app.get("/guess")
+    async def guess(request: Request):
+        decision = await guesses.hit(request)
+        if not decision.allowed:
+            refusal = RateLimitExceeded(decision)
+            refusal.headers["X-Reason"] = "guesses"
+            raise refusal
+
+    client = TestClient(app)
+    client.get("/guess")
+    refused = client.get("/guess")
+
+    assert refused.status_code == 429
+    assert refused.headers["x-reason"] == "guesses"
+    for name in ("ratelimit", "ratelimit-policy", "retry-after", "cache-control"):
+        assert len(refused.headers.get_list(name)) == 1
+
+
 def unwrapped(app):
     return app
 
